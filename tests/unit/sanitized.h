@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SANITIZED: whether this is a build with the address sanitizer, which makes system calls of its
+ * own that the signer's filter does not allow. */
+#ifndef TESTS_UNIT_SANITIZED_H
+#define TESTS_UNIT_SANITIZED_H
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+#endif
