@@ -99,6 +99,13 @@ static bool is_discarding(const struct exch *ex)
     return ex->decided && !ex->forwarding;
 }
 
+/* Answered early, with a refusal or the last word on this connection: it does not read on. Behind
+ * any other answer it may (a 202 in the middle of an upload); then its own clock runs. */
+static bool wants_no_more(const struct exch *ex)
+{
+    return ex->res_ended && (ex->res.status >= 400 || !ex->res.keep_alive);
+}
+
 void exch_req_body(struct exch *ex, const void *data, size_t len)
 {
     ex->req_bytes += len;
@@ -109,8 +116,7 @@ void exch_req_body(struct exch *ex, const void *data, size_t len)
         ex->body_given = true;
         ex->origin->body(ex, data, len);
         if (ex->origin->is_full(ex)) {
-            if (ex->res_ended) { /* answered early, and does not read on: it wants no more of this
-                                  */
+            if (wants_no_more(ex)) {
                 drop_origin(ex);
             } else {
                 ex->client->pause(ex, true);
@@ -397,10 +403,10 @@ void exch_res_end(struct exch *ex, const struct trailers *t)
     ex->res_ended = true;
     ex->outcome = EXCH_COMPLETE;
     ex->client->end(ex, t);
-    if (!ex->req_ended && ex->origin != NULL && ex->origin->is_full(ex)) {
+    if (!ex->req_ended && ex->origin != NULL && wants_no_more(ex) && ex->origin->is_full(ex)) {
         drop_origin(ex);
     }
-    if (!ex->req_ended) {
+    if (!ex->req_ended && (ex->origin == NULL || !ex->origin->is_full(ex))) {
         ex->client->pause(ex, false);
     }
     maybe_finish(ex);

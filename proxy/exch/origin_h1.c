@@ -7,8 +7,9 @@
 #include <assert.h>
 
 enum {
-    INTERIM_MAX = 16
-}; /* 1xx heads in front of one response */
+    INTERIM_MAX = 16, /* 1xx heads in front of one response */
+    EARLY_MS = 5000,  /* an origin that has answered already takes some of the request */
+};
 
 static const struct origin_ops ops;
 
@@ -40,7 +41,7 @@ static void update_timer(struct origin *o)
     const struct egress *e = o->egress;
     struct timer *t = &o->conn->timer;
     bool its_turn = o->req_done || exch_awaits_100(o->exch);
-    uint64_t ms = o->conn->was_full    ? e->send_ms
+    uint64_t ms = o->conn->was_full    ? (o->res_done ? MIN(e->send_ms, EARLY_MS) : e->send_ms)
                   : !its_turn          ? 0
                   : o->exch->got_bytes ? e->body_ms
                                        : e->head_ms;

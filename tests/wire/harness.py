@@ -491,11 +491,15 @@ block = "logs/block.log"
 
 
 class HandTls:
-    """TLS on a connected socket, driven by hand: what goes into one segment is the caller's choice."""
+    """TLS on a connected socket, driven by hand: what goes into one segment is the caller's choice.
+
+    One thread may send while another receives, which Python's own TLS sockets do not survive: they lock nothing.
+    """
 
     def __init__(self, sock, context, host=None):
         self.sock, self.incoming, self.outgoing = sock, ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=host is None, server_hostname=host)
+        self.lock, self.order = threading.Lock(), threading.Lock()  # of the state; of what is sent
 
     def begin(self):
         """A client's first flight."""
@@ -516,17 +520,22 @@ class HandTls:
 
     def more(self):
         data = self.sock.recv(65536)
-        if data:
-            self.incoming.write(data)
-        else:
-            self.incoming.write_eof()
+        with self.lock:
+            if data:
+                self.incoming.write(data)
+            else:
+                self.incoming.write_eof()
 
     def flush(self):
-        self.sock.sendall(self.outgoing.read())
+        with self.order:
+            with self.lock:
+                data = self.outgoing.read()
+            self.sock.sendall(data)
 
     def write(self, data):
         """Seals, but does not send before flush()."""
-        self.tls.write(data)
+        with self.lock:
+            self.tls.write(data)
 
     def goodbye(self):
         """Queues close_notify."""
@@ -534,17 +543,25 @@ class HandTls:
             self.tls.unwrap()
 
     def sendall(self, data):
-        self.tls.write(data)
-        self.flush()
+        for at in range(0, len(data), 1 << 16):
+            self.write(data[at:at + (1 << 16)])
+            self.flush()
 
     def recv(self, n):
         while True:
             try:
-                return self.tls.read(n)
+                with self.lock:
+                    return self.tls.read(n)
             except ssl.SSLWantReadError:
                 self.more()
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 return b""
+
+    def settimeout(self, seconds):
+        self.sock.settimeout(seconds)
+
+    def close(self):
+        self.sock.close()
 
 
 class NameServer:
@@ -588,6 +605,15 @@ class Route:
     def open(self):
         """A client's connection that is ready for requests."""
         return self.proxy.tls(self.host, ragged=False) if self.inside else self.proxy.connect()
+
+    def open_both_ways(self):
+        """The same for two threads, one that sends and one that receives."""
+        if not self.inside:
+            return self.proxy.connect()
+        s, _ = self.proxy.tunnel(f"{self.host}:443")
+        tls = HandTls(s, self.proxy.client_context(), self.host)
+        s.sendall(tls.begin())
+        return tls.handshake()
 
     def raw(self, path="/", method="GET", fields="", body=b"", version="1.1"):
         """A request's bytes; Content-Length is added for a body unless `fields` frame it."""

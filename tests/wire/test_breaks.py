@@ -111,7 +111,7 @@ def test_an_early_answer_to_an_upload(route, ends, framing):
             reset(sock)
     route.origin.serve = unread(serve)
     size = 12 << 20
-    with contextlib.closing(route.open()) as s:
+    with contextlib.closing(route.open_both_ways()) as s:
         reader = Reader(s)
         if framing == "length":
             s.sendall(route.raw("/up", method="POST", fields=f"Content-Length: {size}\r\n"))
@@ -148,7 +148,7 @@ def test_an_early_answer_while_the_upload_goes_on(route):
 
 def test_a_502_in_the_middle_of_an_upload(route):
     route.origin.serve = unread(lambda sock, head, reader: (reader.exactly(1000), reset(sock)))
-    with contextlib.closing(route.open()) as s:
+    with contextlib.closing(route.open_both_ways()) as s:
         reader = Reader(s)
         s.sendall(route.raw("/warm", method="POST", fields="Content-Length: 3000000\r\n"))
         sender = threading.Thread(target=s.sendall, args=(b"u" * 3000000,))

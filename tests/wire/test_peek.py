@@ -71,8 +71,10 @@ def through(door, switch, raw):
     socks = []
 
     def connect(at=f"{TUNNELLED}:443"):
+        before = raw.connections
         s, head = door.tunnel(at)
         assert head.status == 200, (head.start, head.body)
+        wait_for(lambda: raw.connections > before)  # else the next test's origin might get it
         s.settimeout(10 * SLOW)
         socks.append(s)
         return s
