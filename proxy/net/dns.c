@@ -7,6 +7,7 @@
 #include "common/mem.h"
 
 #include <ares.h>
+#include <assert.h>
 
 #include <netdb.h>
 #include <stdlib.h>
@@ -355,8 +356,41 @@ static struct record *find(struct dns *d, struct str name, int family)
     return r;
 }
 
+/*
+ * RFC 6761, 6.3: these names are never asked for, they are this machine. (c-ares would know too,
+ * but 1.18 leaks each such answer.)
+ */
+static bool is_localhost(const struct record *r)
+{
+    struct str name = str_of(r->name, r->len), last = STR("localhost");
+    if (name.len > 0 && name.ptr[name.len - 1] == '.') {
+        name.len--;
+    }
+    if (name.len > last.len && name.ptr[name.len - last.len - 1] == '.') {
+        name = str_of(name.ptr + name.len - last.len, last.len);
+    }
+    return str_ieq(name, last);
+}
+
+static void answer_localhost(struct record *r)
+{
+    struct dns_answer a = {.count = 1};
+    bool known = ip_parse(r->family == AF_INET6 ? STR("::1") : STR("127.0.0.1"), &a.ip[0]);
+    assert(known);
+    (void)known;
+    r->answer = a;
+    r->until_ms = UINT64_MAX;
+    while (!list_is_empty(&r->waiting)) {
+        answer(LIST_OF(r->waiting.next, struct dns_lookup, link), &a);
+    }
+}
+
 static void ask(struct dns *d, struct record *r)
 {
+    if (is_localhost(r)) {
+        answer_localhost(r);
+        return;
+    }
     struct ares_addrinfo_hints hints = {
         .ai_family = r->family, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT};
     struct question *q = xnew(struct question);

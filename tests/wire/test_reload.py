@@ -75,7 +75,8 @@ def refused(door, *contains, wait=0.0):
     lines = faults(door, mark)
     assert len(lines) == 1 and all(c in lines[0] for c in contains), lines
     assert "configuration reloaded" not in door.stderr[mark:]
-    others = [line for line in door.stderr[mark:].splitlines() if KEPT not in line and "signer ready" not in line]
+    others = [line for line in door.stderr[mark:].splitlines() if KEPT not in line and "signer ready" not in line
+              and "without a seccomp filter" not in line]  # as a sanitizer needs it
     assert not [line for line in others if re.search(r"error|warn|photogate:", line)], others
     assert door.children() == children
 
@@ -111,7 +112,7 @@ def test_many_reloads_under_load(door):
             stop.append(True)
         assert all(d.result(30 * SLOW) > 0 for d in done)
     assert not faults(door)
-    assert len(door.children()) == 2
+    wait_for(lambda: len(door.children()) == 2)  # an old signer may still be on its way out
 
 
 def rotate(door):
