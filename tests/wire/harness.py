@@ -9,6 +9,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -304,9 +305,13 @@ def unread(serve):
 # ---- the proxy ----
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port to listen on later. None that the kernel gives to outgoing connections: a test beside this one could get it meanwhile."""
+    low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(min(10000, low - 2000), low)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 class Proxy:

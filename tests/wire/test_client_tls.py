@@ -278,10 +278,10 @@ def test_large_hello_passes_and_an_endless_one_does_not(door):
 
 def test_slow_hello_times_out(run_proxy, site):
     door = run_proxy(proxy='timeouts = { client_tls = "1s" }', **inspecting(site))
+    began = time.monotonic()
     s, _ = door.tunnel(f"{GRAPH}:443")
     quiet, _ = door.tunnel(f"{OUTLOOK}:443")
     with contextlib.closing(s), contextlib.closing(quiet):
-        began = time.monotonic()
         with contextlib.suppress(OSError):
             for b in records(hello(GRAPH)):
                 s.sendall(bytes([b]))

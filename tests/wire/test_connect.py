@@ -87,7 +87,7 @@ def test_a_tunnel_that_cannot_be_had_says_why(run_proxy, how, status, error, req
     names = NameServer()
     far = 443 if request_form == "CONNECT" else 80
     gate = run_proxy(origins={f"refused.example:{far}": port} if how == "refused" else {f"silent.example:{far}": silent.getsockname()[1]} if silent else {},
-                     origin=f'dns_servers = "127.0.0.1:{names.port}"\ntimeouts = {{ connect = "300ms", dns = "200ms" }}')
+                     origin=f'dns_servers = "127.0.0.1:{names.port}"\ntimeouts = {{ connect = "300ms" }}')
     target = {"refused": "refused.example:443", "silent": "silent.example:443", "no such name": "missing.example:443",
               "denied": f"127.0.0.1:{443 if request_form == 'CONNECT' else 8080}", "port": "refused.example:25"}[how]
     if request_form == "GET":
