@@ -193,11 +193,12 @@ def test_an_origin_that_does_not_take_the_request(open_route):
 
 
 def test_an_origin_that_takes_the_request_slowly_is_no_fault(open_route):
-    route = origin_limit(open_route, send=f"{int(SLOW)}s")
+    route = origin_limit(open_route, send=f"{int(2 * SLOW)}s")
     size = 12 << 20
+    # little room in the system, else it is that which takes it all at once
+    route.origin.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 
     def slowly(sock, head, reader):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         left, until = size - len(reader.buffer), time.monotonic() + 4 * SLOW
         while left > 0:
             left -= len(sock.recv(100_000))
