@@ -89,7 +89,7 @@ static void inner_request(struct exch *ex)
     }
 }
 
-const struct client_h1_app inspect_app = {
+const struct client_app inspect_app = {
     .exch =
         {
             .request = inner_request,
@@ -99,5 +99,6 @@ const struct client_h1_app inspect_app = {
             .bad_gateway = request_gateway,
             .done = request_done,
         },
+    .odd = gate_odd,
     .gone = gate_gone,
 };
