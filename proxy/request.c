@@ -137,6 +137,7 @@ void request_forward(struct request *r)
         .private_ok = r->inspected,
         .egress = r->hold->snapshot->egress,
     };
+    r->ex->req.scheme = str_z(r->scheme);
     exch_forward(r->ex, r->client->app->pool, &key);
 }
 

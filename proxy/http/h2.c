@@ -74,7 +74,6 @@ static int calm(struct h2 *h, const char *why)
 
 static int charge(struct h2 *h, struct budget *b, const char *why)
 {
-    h->glitches++;
     return budget_take(b, h->now_ms) ? 0 : calm(h, why);
 }
 
@@ -287,6 +286,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         break;
     case NGHTTP2_DATA:
         if (frame->hd.length == 0 && !ends) {
+            h->glitches++;
             return charge_oddity(h);
         }
         if (ends && s != NULL && !s->closed) {
@@ -392,7 +392,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         case NGHTTP2_FRAME_SIZE_ERROR:
         case NGHTTP2_REFUSED_STREAM:
         case NGHTTP2_INTERNAL_ERROR:
-            return charge_reset(h); /* the peer drew it */
+            h->glitches++; /* the peer drew it */
+            return charge_reset(h);
         default:
             return 0;
         }
