@@ -136,8 +136,7 @@ void access_tunnel(struct app *app, const struct access_tunnel *t)
     finish(b, app->access_log);
 }
 
-void access_oddities(struct app *app, const struct client *client,
-                     const struct client_oddities *o)
+void access_oddities(struct app *app, const struct client *client, const struct client_oddities *o)
 {
     struct buf *b = &app->line;
     if (app->access_log == NULL) {

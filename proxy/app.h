@@ -51,7 +51,8 @@ struct app {
     bool draining;
     const uint8_t *tickets;
     struct {
-        uint64_t connections, requests, tunnels, blocked, bypassed, would_block, tls_failed, glitches;
+        uint64_t connections, requests, tunnels, blocked, bypassed, would_block, tls_failed,
+            glitches;
     } count;
 };
 
@@ -78,7 +79,7 @@ struct client {
     struct str user_hash; /* the line in the password file that this rests on. Owned */
 
     struct client_end *http; /* OUTER, INNER */
-    struct tunnel *tunnel;  /* TUNNEL */
+    struct tunnel *tunnel;   /* TUNNEL */
     char *host; /* what CONNECT named: lower case, no trailing dot; empty before. Owned */
     unsigned port;
     uint64_t since_ns;

@@ -140,8 +140,7 @@ static void on_verified(struct pool_wait *wait, int err, const char *detail)
     if (!login_stands(r)) {
         return;
     }
-    /* What the origin speaks is offered: HTTP/2 in front of HTTP/1.1 would only bring the loss of
-     * WebSocket and of bound logins nearer. */
+    /* The client is offered what the origin speaks: it then does what it would without us. */
     const struct origin_key key = key_of(r);
     struct str alpn = pool_speaks_h2(r->client->app->pool, &key) ? ALPN_H2_H1 : ALPN_H1;
     struct bytes rest = {0};

@@ -463,7 +463,7 @@ static void close_now(struct client_end *e)
 }
 
 struct client_end *client_h1_new(struct conn *c, uint64_t number, const struct client_conf *conf,
-                                const struct client_app *app, void *app_conn, struct str first)
+                                 const struct client_app *app, void *app_conn, struct str first)
 {
     struct client_h1 *h = xnew(struct client_h1);
     h->end = (struct client_end){.drain = drain, .close = close_now};

@@ -18,7 +18,7 @@
  * after TLS.
  */
 struct client_end *client_h1_new(struct conn *c, uint64_t number, const struct client_conf *conf,
-                                const struct client_app *app, void *app_conn, struct str first);
+                                 const struct client_app *app, void *app_conn, struct str first);
 
 /*
  * For CONNECT, later than the app's request(): gives the connection away, unread bytes behind the

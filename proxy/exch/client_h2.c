@@ -8,8 +8,9 @@
 #include <stdlib.h>
 
 #define LINGER_MS      2000
-#define DRAIN_FIRST_MS ((uint64_t)1000) /* a connection that came as the drain began may ask once */
-#define TICK_MS        ((uint64_t)1000)
+#define DRAIN_FIRST_MS ((uint64_t)1000) /* a connection that came as the drain began may ask once \
+                                         */
+#define TICK_MS ((uint64_t)1000)
 
 /* What a stream is waited for. */
 enum patience {
@@ -158,9 +159,7 @@ static void look_at(struct req *r)
         [FOR_HEAD] = conf->head_ms, [FOR_BODY] = conf->body_ms, [FOR_READER] = conf->write_ms};
     uint64_t now = now_ms(r->client);
     enum patience what = patience(r);
-    uint64_t moved = what == FOR_BODY     ? r->exch->req_bytes
-                     : what == FOR_READER ? r->s.sent
-                                          : 0;
+    uint64_t moved = what == FOR_BODY ? r->exch->req_bytes : what == FOR_READER ? r->s.sent : 0;
     uint64_t least = what == FOR_READER ? CLIENT_H2_LEAST : 1;
     if (what != r->awaited || moved >= r->mark + least) {
         r->awaited = what;
@@ -197,8 +196,8 @@ static void on_tick(struct timer *t)
     if (!list_is_empty(&c->reqs)) {
         return;
     }
-    uint64_t limit = c->draining ? (c->served ? 0 : MIN(c->conf->idle_ms, DRAIN_FIRST_MS))
-                                 : c->conf->idle_ms;
+    uint64_t limit =
+        c->draining ? (c->served ? 0 : MIN(c->conf->idle_ms, DRAIN_FIRST_MS)) : c->conf->idle_ms;
     if (now_ms(c) - c->idle_since_ms >= limit) {
         h2_leave(c->h2, NGHTTP2_NO_ERROR);
         if (conn_backlog(c->conn) > 0) { /* it does not even take that */

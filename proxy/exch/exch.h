@@ -25,7 +25,7 @@ struct conn;
 /* What the exchange tells the client's end. All take everything; nothing is answered before the
  * drain. */
 struct client_ops {
-    unsigned version; /* 11, 20 */
+    unsigned version;              /* 11, 20 */
     void (*head)(struct exch *ex); /* write ex->res: a 1xx, or the final one */
     void (*body)(struct exch *ex, const void *data, size_t len);
     void (*end)(struct exch *ex, const struct trailers *t); /* t may be NULL */

@@ -54,8 +54,8 @@ struct origin {
     /* SHARED */
     struct h2 *h2;
     struct h2_limits h2_limits;
-    struct list calls;     /* of origin_h2.c */
-    struct list given;     /* struct pool_wait: get a stream in this drain */
+    struct list calls; /* of origin_h2.c */
+    struct list given; /* struct pool_wait: get a stream in this drain */
     unsigned given_count;
     struct budget cancels;
     struct ready ready;

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 
 enum {
-    INTERIM_MAX = 16, /* 1xx heads in front of one response */
-    EARLY_MS = 5000,  /* an origin that has answered already takes some of the request */
-    CANCELS = 500,    /* of requests whose clients left; then the connection is for nobody new, */
+    INTERIM_MAX = 16,   /* 1xx heads in front of one response */
+    EARLY_MS = 5000,    /* an origin that has answered already takes some of the request */
+    CANCELS = 500,      /* of requests whose clients left; then the connection is for nobody new, */
     CANCELS_PER_S = 20, /* lest the origin send all away (GOAWAY) for the sake of one client */
 };
 
@@ -404,9 +404,6 @@ void origin_h2_attach(struct origin *o, struct exch *ex)
     c->s.out.pool = &ex->worker->chunks;
     list_append(&o->calls, &c->link);
     o->served++;
-    if (tls_asked_certificate(o->conn->top)) {
-        origin_claim(o, ex->number);
-    }
     exch_attached(ex, &ops, c, o->served - 1, o->old);
     o->old = true;
 }

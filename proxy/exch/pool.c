@@ -41,9 +41,9 @@ struct pool_host {
     struct list making; /* DIALING, SECURING */
     struct list waits;
     unsigned idle_count, busy_count, shared_count, making_count;
-    unsigned making_h1; /* of those on the way, HTTP/1.1 only */
-    uint64_t fact_ms;    /* when it last verified; 0: never */
-    enum protocol proto; /* what it spoke then */
+    unsigned making_h1;   /* of those on the way, HTTP/1.1 only */
+    uint64_t fact_ms;     /* when it last verified; 0: never */
+    enum protocol proto;  /* what it spoke then */
     uint64_t h1_until_ms; /* it has asked for HTTP/1.1: not HTTP/2 before this */
 };
 
@@ -52,7 +52,7 @@ struct pool {
     struct list bucket[BUCKETS];
     unsigned hosts;
     uint64_t serial; /* of the newest connection */
-    unsigned owned; /* connections that belong to one client */
+    unsigned owned;  /* connections that belong to one client */
     struct pool_stats stats;
 };
 
@@ -81,12 +81,14 @@ struct pool *pool_new(struct worker *w)
 
 static bool is_empty(const struct pool_host *h)
 {
-    return h->idle_count + h->busy_count + h->shared_count + h->making_count == 0 && list_is_empty(&h->waits);
+    return h->idle_count + h->busy_count + h->shared_count + h->making_count == 0 &&
+           list_is_empty(&h->waits);
 }
 
 static bool is_full(const struct pool_host *h)
 {
-    return h->making_count + h->busy_count + h->shared_count + h->idle_count >= h->egress->conns_max;
+    return h->making_count + h->busy_count + h->shared_count + h->idle_count >=
+           h->egress->conns_max;
 }
 
 static void drop_host(struct pool_host *h)
@@ -310,13 +312,15 @@ static void give(struct origin *o, struct pool_wait *wait)
 static bool may_share(const struct origin *o, const struct pool_wait *wait)
 {
     return !wait->h1_only && (o->client == 0 || o->client == wait->client) &&
-           !(wait->fresh && o->serial <= wait->serial) &&
-           origin_h2_free(o) > o->given_count;
+           !(wait->fresh && o->serial <= wait->serial) && origin_h2_free(o) > o->given_count;
 }
 
 static void give_stream(struct origin *o, struct pool_wait *wait)
 {
     timer_clear(&o->conn->timer);
+    if (o->client == 0 && tls_asked_certificate(o->conn->top)) {
+        origin_claim(o, wait->client);
+    }
     serve(wait, o, 0, NULL);
     list_append(&o->given, &wait->link);
     o->given_count++;
@@ -341,6 +345,7 @@ static void offer_streams(struct origin *o)
     if (h2_count(o->h2) > 0 || o->given_count > 0) {
         return;
     }
+    o->old = true;
     if (o->leaving) {
         close_origin(o);
     } else if (!timer_is_set(&o->conn->timer)) {

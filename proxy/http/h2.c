@@ -14,14 +14,14 @@ enum {
     RESETS_PER_S = 50,
     ODDITIES = 1000, /* pings, settings, empty frames: few a second are needed */
     ODDITIES_PER_S = 100,
-    CRUMB_OF_CREDIT = 512,    /* a WINDOW_UPDATE below this is an oddity */
-    WINDOW = 128 << 10,       /* of a stream; a body that flows gets the wide one */
-    WIDE_WINDOW = 1 << 20,    /* 50 MB/s at 20 ms */
-    WIDE_MAX = 8,             /* streams of a connection that have it */
-    CONN_WINDOW = 8 << 20,    /* given back as bytes arrive, so it bounds what is on its way only */
-    ACKS_MAX = 500,           /* of pings and settings, that the peer does not fetch */
-    FRAME_HEAD = 9,           /* RFC 9113, 4.1 */
-    STREAMS_UNTOLD = 100,     /* until the server says how many it takes */
+    CRUMB_OF_CREDIT = 512, /* a WINDOW_UPDATE below this is an oddity */
+    WINDOW = 128 << 10,    /* of a stream; a body that flows gets the wide one */
+    WIDE_WINDOW = 1 << 20, /* 50 MB/s at 20 ms */
+    WIDE_MAX = 8,          /* streams of a connection that have it */
+    CONN_WINDOW = 8 << 20, /* given back as bytes arrive, so it bounds what is on its way only */
+    ACKS_MAX = 500,        /* of pings and settings, that the peer does not fetch */
+    FRAME_HEAD = 9,        /* RFC 9113, 4.1 */
+    STREAMS_UNTOLD = 100,  /* until the server says how many it takes */
 };
 
 struct h2 {
@@ -35,9 +35,9 @@ struct h2 {
     struct h2_room room;
     uint64_t now_ms;
     struct budget resets, oddities;
-    size_t held;         /* sum of the streams' `owed` */
-    size_t conn_owed;    /* credit of the connection that is withheld */
-    size_t sent;         /* by the h2_pump() under way */
+    size_t held;      /* sum of the streams' `owed` */
+    size_t conn_owed; /* credit of the connection that is withheld */
+    size_t sent;      /* by the h2_pump() under way */
     unsigned wide;
     unsigned glitches;
     unsigned aborted_heads;
@@ -585,7 +585,7 @@ void h2_feed(struct h2 *h, const uint8_t *p, size_t len, uint64_t now_ms)
     }
     if (n < 0) {
         die(h, n == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "no HTTP/2 preface"
-            : n == NGHTTP2_ERR_FLOODED           ? "a flood of frames to acknowledge"
+               : n == NGHTTP2_ERR_FLOODED        ? "a flood of frames to acknowledge"
                                                  : nghttp2_strerror((int)n));
     }
     tell_closed(h);
@@ -766,8 +766,8 @@ unsigned h2_count(const struct h2 *h)
 
 unsigned h2_most(const struct h2 *h)
 {
-    uint32_t theirs = nghttp2_session_get_remote_settings(
-        h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t theirs =
+        nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     return MIN(theirs, STREAMS_UNTOLD);
 }
 

@@ -52,9 +52,9 @@ struct h2_stream {
     struct h1_fault fault;    /* with bad_head() */
     struct bytes out;         /* body that waits for the peer's credit */
     const struct trailers *out_trailers;
-    uint64_t sent;    /* bytes of the body that went out */
-    size_t owed;      /* bytes of the peer's body that its credit was not given back for */
-    uint64_t taken;   /* and those it was */
+    uint64_t sent;      /* bytes of the body that went out */
+    size_t owed;        /* bytes of the peer's body that its credit was not given back for */
+    uint64_t taken;     /* and those it was */
     struct buf *crumbs; /* while a head with cookies is read */
     size_t head_bytes;
     unsigned head_fields;
