@@ -9,6 +9,7 @@
 
 #include "proxy/auth.h"
 #include "proxy/exch/client_h1.h"
+#include "proxy/exch/client_h2.h"
 #include "proxy/net/listen.h"
 #include "proxy/net/tls_server.h"
 #include "proxy/snapshot.h"
@@ -50,7 +51,8 @@ struct app {
     bool draining;
     const uint8_t *tickets;
     struct {
-        uint64_t connections, requests, tunnels, blocked, bypassed, would_block, tls_failed;
+        uint64_t connections, requests, tunnels, blocked, bypassed, would_block, tls_failed,
+            glitches;
     } count;
 };
 
@@ -76,8 +78,8 @@ struct client {
     struct str user;      /* authenticated; empty: nobody. Owned */
     struct str user_hash; /* the line in the password file that this rests on. Owned */
 
-    struct client_h1 *http; /* OUTER, INNER */
-    struct tunnel *tunnel;  /* TUNNEL */
+    struct client_end *http; /* OUTER, INNER */
+    struct tunnel *tunnel;   /* TUNNEL */
     char *host; /* what CONNECT named: lower case, no trailing dot; empty before. Owned */
     unsigned port;
     uint64_t since_ns;
@@ -132,7 +134,7 @@ bool client_login_stands(const struct client *c);
 void client_free(struct client *c);
 
 /* Starts reading requests; when the worker is draining, one is the last. */
-void client_start_http(struct client *c, const struct client_h1_app *http_app);
+void client_start_http(struct client *c, const struct client_app *http_app);
 
 /* Closes whatever stage it is in. */
 void client_close(struct client *c);

@@ -64,6 +64,10 @@ static void inner_request(struct exch *ex)
     struct msg *m = &ex->req;
     r->scheme = "https";
     m->path = m->target;
+    if (m->scheme.len > 0 && !str_ieq(m->scheme, STR("https"))) { /* HTTP/2 has it in the head */
+        request_bad(ex, 400, "the request's scheme is not https");
+        return;
+    }
     if (!request_set_host(r, str_z(c->host), c->port)) {
         request_bad(ex, 400, "no host");
         return;
@@ -89,7 +93,7 @@ static void inner_request(struct exch *ex)
     }
 }
 
-const struct client_h1_app inspect_app = {
+const struct client_app inspect_app = {
     .exch =
         {
             .request = inner_request,
@@ -99,5 +103,6 @@ const struct client_h1_app inspect_app = {
             .bad_gateway = request_gateway,
             .done = request_done,
         },
+    .odd = gate_odd,
     .gone = gate_gone,
 };

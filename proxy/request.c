@@ -79,7 +79,7 @@ static struct filter_request describe(const struct request *r)
         .target = m->path,
         .field = fields,
         .fields = count,
-        .http = 10 + m->minor,
+        .http = r->ex->client->version == 20 ? 20 : 10 + m->minor,
         .connect = inside ? r->host : STR_NONE,
         .sni = inside ? r->host : STR_NONE,
         .now = time(NULL),
@@ -137,6 +137,7 @@ void request_forward(struct request *r)
         .private_ok = r->inspected,
         .egress = r->hold->snapshot->egress,
     };
+    r->ex->req.scheme = str_z(r->scheme);
     exch_forward(r->ex, r->client->app->pool, &key);
 }
 

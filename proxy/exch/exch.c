@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/uio.h>
 
+#define KEPT_MAX ((size_t)64 << 10) /* of a request's body, for a second try */
 #define HELD_HIGH                                                                                \
     ((size_t)64 << 10) /* bytes of a request's body that wait for an origin before reading stops \
                         */
@@ -25,7 +26,7 @@ struct exch *exch_new(struct worker *w, const struct client_ops *client, void *c
     ex->number = number;
     ex->app = app;
     ex->app_conn = app_conn;
-    ex->held.pool = &w->chunks;
+    ex->held.pool = ex->kept.pool = &w->chunks;
     ex->req.arena = ex->res.arena = &ex->arena;
     return ex;
 }
@@ -82,6 +83,7 @@ void exch_free(struct exch *ex)
     }
     ex->app->done(ex);
     bytes_free(&ex->held);
+    bytes_free(&ex->kept);
     worker_bury(ex->worker, &ex->grave, bury);
 }
 
@@ -106,6 +108,20 @@ static bool wants_no_more(const struct exch *ex)
     return ex->res_ended && (ex->res.status >= 400 || !ex->res.keep_alive);
 }
 
+/* What an origin may refuse unread (HTTP/2) is kept as long as it is little and not answered. */
+static void give_body(struct exch *ex, const void *data, size_t len)
+{
+    ex->body_given = true;
+    if (ex->body_gone || !ex->origin->may_refuse || ex->got_bytes ||
+        ex->kept.len + len > KEPT_MAX) {
+        ex->body_gone = true;
+        bytes_free(&ex->kept);
+    } else {
+        bytes_append(&ex->kept, data, len);
+    }
+    ex->origin->body(ex, data, len);
+}
+
 void exch_req_body(struct exch *ex, const void *data, size_t len)
 {
     ex->req_bytes += len;
@@ -113,8 +129,7 @@ void exch_req_body(struct exch *ex, const void *data, size_t len)
         return;
     }
     if (ex->origin != NULL) {
-        ex->body_given = true;
-        ex->origin->body(ex, data, len);
+        give_body(ex, data, len);
         if (ex->origin->is_full(ex)) {
             if (wants_no_more(ex)) {
                 drop_origin(ex);
@@ -220,6 +235,7 @@ void exch_forward(struct exch *ex, struct pool *pool, const struct origin_key *k
     ex->key.host = arena_str(&ex->arena, key->host);
     ex->key.client = ex->number;
     ex->key.bound_login = has_bound_login(&ex->req);
+    ex->key.h1_only = ex->key.bound_login || ex->req.upgrade.len > 0;
     seek_origin(ex);
 }
 
@@ -237,11 +253,10 @@ void exch_attached(struct exch *ex, const struct origin_ops *ops, void *end, uns
         struct iovec iov[8];
         size_t count = bytes_peek(&ex->held, iov, ARRAY_LEN(iov)), sum = 0;
         for (size_t i = 0; i < count; i++) {
-            ops->body(ex, iov[i].iov_base, iov[i].iov_len);
+            give_body(ex, iov[i].iov_base, iov[i].iov_len);
             sum += iov[i].iov_len;
         }
         bytes_drop(&ex->held, sum);
-        ex->body_given = true;
     }
     if (ex->req_ended) {
         ex->req_sent = true;
@@ -307,6 +322,24 @@ void exch_origin_failed(struct exch *ex, int err, const char *detail)
         maybe_finish(ex);
     } else {
         ex->app->bad_gateway(ex, err, detail);
+    }
+}
+
+void exch_origin_refused(struct exch *ex, bool h1)
+{
+    bool again = !ex->retried && !ex->body_gone && !ex->res_started && !ex->interim;
+    drop_origin(ex);
+    if (again) {
+        bytes_move(&ex->kept, &ex->held); /* what went comes first */
+        bytes_move(&ex->held, &ex->kept);
+        ex->body_given = false;
+        ex->retried = ex->forwarding = true;
+        ex->key.fresh = true;
+        ex->key.h1_only |= h1;
+        seek_origin(ex);
+    } else {
+        ex->unprocessed = !ex->interim;
+        exch_origin_failed(ex, ERR_EOF, "the origin refused to take the request");
     }
 }
 
