@@ -7,10 +7,10 @@
 
 #include <stdlib.h>
 
-#define LINGER_MS      2000
-#define DRAIN_FIRST_MS ((uint64_t)1000) /* a connection that came as the drain began may ask once \
-                                         */
-#define TICK_MS ((uint64_t)1000)
+#define LINGER_MS 2000
+#define TICK_MS   ((uint64_t)1000)
+/* A connection that came as the drain began may still ask once. */
+#define DRAIN_FIRST_MS ((uint64_t)1000)
 
 /* What a stream is waited for. */
 enum patience {
