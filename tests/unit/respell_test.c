@@ -184,7 +184,6 @@ static void run(const struct ruleset *rs, const struct hosts *hosts, const struc
 static void test_respelled(void **state)
 {
     (void)state;
-    static const struct inspector none[] = {{.name = NULL}};
     struct pack_source *sources = xcalloc(embedded_count, sizeof(*sources));
     struct cases block = {0}, pass = {0};
     struct ruleset *rs = NULL;
@@ -193,7 +192,7 @@ static void test_respelled(void **state)
     for (size_t i = 0; i < embedded_count; i++) {
         sources[i] = embedded_pack(i);
     }
-    assert_int_equal(ruleset_build(&rs, sources, embedded_count, none, &d), 0);
+    assert_int_equal(ruleset_build(&rs, sources, embedded_count, &d), 0);
     hosts_build_all(&hosts, rs);
     for (size_t i = 0; i < rs->packs; i++) {
         for (size_t k = 0; k < rs->pack[i].rules.count; k++) {
