@@ -48,9 +48,11 @@ static void put_letter(struct buf *b, char c, unsigned rounds)
     }
 }
 
-static void put_slash(struct buf *b, unsigned rounds)
+static void put_slash(struct buf *b, unsigned rounds, bool odata)
 {
-    static const char *const junk[] = {"x", "users", "groups", "me", "api", "a%20b"};
+    /* elsewhere than in Graph a path that goes by way of users is kept to be one */
+    static const char *const junk[] = {"x", "groups", "me", "api", "a%20b", "users"};
+    const unsigned kinds = ARRAY_LEN(junk) - !odata;
     switch (draw(12)) {
     case 0:
         put_escaped(b, '/', 1 + draw(rounds));
@@ -68,7 +70,7 @@ static void put_slash(struct buf *b, unsigned rounds)
         buf_z(b, draw(2) ? "/./" : "/%2e/");
         break;
     case 5:
-        buf_printf(b, "/%s/%s/", junk[draw(ARRAY_LEN(junk))], draw(2) ? ".." : "%2E.");
+        buf_printf(b, "/%s/%s/", junk[draw(kinds)], draw(2) ? ".." : "%2E.");
         break;
     case 6:
         buf_z(b, draw(2) ? ";p=1/" : "%20/");
@@ -132,13 +134,13 @@ static void respell(struct buf *b, struct str target, bool odata)
                    (key = put_key(b, str_skip(path, i + 1))) > 0) {
             i += key;
         } else if (i > 0) {
-            put_slash(b, rounds);
+            put_slash(b, rounds, odata);
         } else {
             buf_char(b, '/');
         }
     }
     if (draw(5) == 0) {
-        put_slash(b, rounds);
+        put_slash(b, rounds, odata);
     }
     buf_str(b, rest);
 }
