@@ -47,7 +47,8 @@ struct app {
     struct buf crl; /* of the issuing CA in DER, from the signer; empty until it has answered */
     struct timer crl_timer;
     struct logring *access_log, *block_log;
-    struct buf line; /* for log lines, reused */
+    struct buf line;  /* for log lines, reused */
+    size_t body_held; /* bytes that wait for a verdict: body.c */
     bool draining;
     const uint8_t *tickets;
     struct {
@@ -72,7 +73,8 @@ struct client {
         *hold; /* the snapshot that its connection began under; requests are judged by app->hold */
     struct conn *conn;
     struct ip conn_ip;
-    uint64_t number; /* unique in the worker */
+    uint64_t number;  /* unique in the worker */
+    size_t body_held; /* bytes that wait for a verdict: body.c */
     enum client_stage stage;
     unsigned door;
     struct str user;      /* authenticated; empty: nobody. Owned */

@@ -5,6 +5,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "proxy/body.h"
 #include "proxy/http/hop.h"
 #include "proxy/tunnel.h"
 
@@ -206,8 +207,8 @@ static void forward_plain(struct request *r)
     } else if (conf_host_listed(&c->access.deny, r->host) ||
                (c->access.allow.count > 0 && !conf_host_listed(&c->access.allow, r->host))) {
         request_refuse(r, 403, "http_request_denied", "this host is not allowed by [access]");
-    } else if (request_judge(r)) {
-        request_forward(r);
+    } else {
+        request_judge(r);
     }
 }
 
@@ -280,6 +281,7 @@ static const struct client_app outer_app = {
         {
             .request = outer_request,
             .response = request_response,
+            .held = body_more,
             .upgraded = tunnel_upgraded,
             .bad_request = request_bad,
             .bad_gateway = request_gateway,

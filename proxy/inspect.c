@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests inside an intercepted connection: each must be for the host that CONNECT named, and
  * passes the rules. */
+#include "proxy/body.h"
 #include "proxy/gate.h"
 #include "proxy/http/hop.h"
 #include "proxy/tunnel.h"
@@ -88,8 +89,8 @@ static void inner_request(struct exch *ex)
     if (m->authority.len == 0 || !same_host(r, m->authority) ||
         (msg_count(m, FIELD_HOST) > 0 && !same_host(r, msg_find(m, FIELD_HOST)->value))) {
         misdirected(r, "the request names another host than the connection was made for");
-    } else if (request_judge(r)) {
-        request_forward(r);
+    } else {
+        request_judge(r);
     }
 }
 
@@ -98,6 +99,7 @@ const struct client_app inspect_app = {
         {
             .request = inner_request,
             .response = request_response,
+            .held = body_more,
             .upgraded = tunnel_upgraded,
             .bad_request = request_bad,
             .bad_gateway = request_gateway,

@@ -140,7 +140,9 @@ void exch_req_body(struct exch *ex, const void *data, size_t len)
         return;
     }
     bytes_append(&ex->held, data, len);
-    if (ex->held.len >= HELD_HIGH) {
+    if (ex->holding) {
+        ex->app->held(ex);
+    } else if (ex->held.len >= HELD_HIGH) {
         ex->client->pause(ex, true);
     }
 }
@@ -154,6 +156,8 @@ void exch_req_end(struct exch *ex, const struct trailers *t)
     if (ex->origin != NULL) {
         ex->req_sent = true;
         ex->origin->end(ex, &ex->req_trailers);
+    } else if (ex->holding) {
+        ex->app->held(ex);
     }
     maybe_finish(ex);
 }
@@ -226,9 +230,31 @@ static bool has_bound_login(const struct msg *m)
     return false;
 }
 
+void exch_hold(struct exch *ex)
+{
+    assert(!ex->decided);
+    ex->holding = true;
+    if (ex->req.expect_continue && ex->req_bytes == 0) { /* RFC 9110, 10.1.1 */
+        ex->req.expect_continue = false;
+        msg_find(&ex->req, FIELD_EXPECT)->hop = true;
+        ex->res =
+            (struct msg){.arena = &ex->arena, .minor = 1, .status = 100, .reason = STR("Continue")};
+        ex->client->head(ex);
+    }
+}
+
+void exch_pause(struct exch *ex, bool stop)
+{
+    ex->client->pause(ex, stop);
+}
+
 void exch_forward(struct exch *ex, struct pool *pool, const struct origin_key *key)
 {
     assert(!ex->decided);
+    ex->holding = false;
+    if (ex->held.len >= HELD_HIGH) {
+        ex->client->pause(ex, true); /* until an origin takes it */
+    }
     ex->decided = ex->forwarding = true;
     ex->pool = pool;
     ex->key = *key;
@@ -449,6 +475,7 @@ void exch_answer(struct exch *ex, struct str body)
 {
     drop_origin(ex);
     ex->decided = true;
+    ex->holding = false;
     bytes_free(&ex->held);
     if (ex->res_ended) {
         return;

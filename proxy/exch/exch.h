@@ -55,6 +55,11 @@ struct exch_app {
      * the client's connection over (CONNECT).
      */
     void (*request)(struct exch *ex);
+    /*
+     * After exch_hold(): more of the body lies in ex->held, or ex->req_ended. May call
+     * exch_forward() or exch_answer().
+     */
+    void (*held)(struct exch *ex);
     /* A final response's head is about to go to the client; its fields may be changed. */
     void (*response)(struct exch *ex);
     /*
@@ -104,6 +109,7 @@ struct exch {
     struct trailers req_trailers;
 
     bool decided : 1;     /* forwarded or answered */
+    bool holding : 1;     /* undecided, and the app is told of the body: exch_hold() */
     bool forwarding : 1;  /* to an origin: waiting for one, or attached */
     bool req_ended : 1;   /* all of the request is here */
     bool req_sent : 1;    /* and has been given to the origin's end */
@@ -168,6 +174,14 @@ void exch_origin_failed(struct exch *ex, int err, const char *detail); /* detach
 void exch_origin_refused(struct exch *ex, bool h1);
 
 /* From the app, in request() or any time later. */
+
+/*
+ * The app wants to see the body before it decides: held() tells of it. A client that waits for 100
+ * (Continue) gets it from here.
+ */
+void exch_hold(struct exch *ex);
+/* While holding: no more of the body for now, or go on. */
+void exch_pause(struct exch *ex, bool stop);
 
 /* Sends the request to an origin of `key`. `ex->req` must have its final form. */
 void exch_forward(struct exch *ex, struct pool *pool, const struct origin_key *key);
