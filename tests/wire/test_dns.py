@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import OUTLOOK
-from dnsd import NXDOMAIN, REFUSED, SERVFAIL, Dns, record, wire_name
+from dnsd import NXDOMAIN, REFUSED, SERVFAIL, Dns, found_after, record, wire_name
 from harness import SLOW, Origin, wait_for
 from skew import Skew
 
@@ -182,6 +182,15 @@ def test_silent_server(hasty, dns, spot):
 def test_lost_packet_costs_one_try(hasty, dns, spot):
     dns.zone["a.example"] = lambda q: q.addresses("127.0.0.2") if q.count > 0 else None
     assert arrive(hasty, "a.example", spot) == "two"
+
+
+def test_a_name_that_takes_longer_than_others(door, dns, spot):
+    """c-ares 1.32 and later waits a quarter of a second for a server that has been quick so far: its tries must last, all the same."""
+    for i in range(5):
+        dns.zone[f"quick{i}.example"] = ["127.0.0.1"]
+        assert arrive(door, f"quick{i}.example", spot) == "one"
+    dns.zone["slow.example"] = found_after(2.3, {"A": "127.0.0.2"})
+    assert arrive(door, "slow.example", spot) == "two"
 
 
 def test_server_that_is_not_there(run_proxy):
