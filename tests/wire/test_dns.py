@@ -232,7 +232,8 @@ def test_answers_that_are_none(hasty, dns, spot):
     with concurrent.futures.ThreadPoolExecutor(len(BROKEN)) as pool:
         failures = {kind: pool.submit(failure, hasty, f"{kind}.example") for kind in BROKEN}
         for kind, f in failures.items():
-            assert f.result()[:2] in ((502, "dns_error"), (504, "dns_timeout")), kind
+            # c-ares 1.34 takes the first bytes of an address that is too long: 0.0.0.0, to which nobody is led
+            assert f.result()[:2] in ((502, "dns_error"), (504, "dns_timeout"), *[(403, "destination_ip_prohibited")][kind != "long-address":]), kind
     assert arrive(hasty, "good.example", spot) == "one"
 
 
