@@ -17,8 +17,7 @@
 static struct dns_conf dns_conf_of(const struct conf *c)
 {
     return (struct dns_conf){.servers = c->origin.dns_servers.text.ptr,
-                             .timeout_ms = (unsigned)c->origin.timeouts.dns,
-                             .tries = 3};
+                             .timeout_ms = (unsigned)c->origin.timeouts.dns};
 }
 
 static void on_crl_timer(struct timer *t)

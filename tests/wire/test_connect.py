@@ -315,11 +315,11 @@ def test_many_bytes_both_ways_at_once_through_a_tunnel(far):
         s.sendall(b"end")
         s.recv(1)
     o.serve = serve
-    with contextlib.closing(open_tunnel(gate)) as s:
+    s, reader = open_talkative(gate)
+    with contextlib.closing(s):
         sender = threading.Thread(target=s.sendall, args=(data,))
-        s.sendall(b"")
         sender.start()
-        assert Reader(s).exactly(len(data) + 3) == data + b"end"
+        assert reader.exactly(len(data) + 3) == data + b"end"
         sender.join()
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import GRAPH
-from dnsd import Dns
+from dnsd import Dns, found_after
 from harness import SLOW, Origin, Reader, get, pem_of, read_response, server_context, wait_for
 from netns import Net
 
@@ -116,7 +116,7 @@ def test_what_went_wrong(reach, addresses, status, error, text):
 
 def test_late_answer_of_the_other_family_still_helps(net, dns, door):
     """IPv4 comes at once and leads nowhere, IPv6 comes a second later."""
-    dns.zone["late.example"] = lambda q: q.addresses(HOLES[0]) if q.type == "A" else (1, q.addresses(GOOD6))
+    dns.zone["late.example"] = found_after(1, {"A": HOLES[0], "AAAA": GOOD6}, late="AAAA")
     dns.zone["late2.example"] = lambda q: q.addresses(SHUT) if q.type == "A" else (0.3, q.addresses(GOOD6))
     dns.zone["late3.example"] = lambda q: q.addresses("127.0.0.1") if q.type == "AAAA" else (0.3, q.addresses(GOOD))
     for name, limit in (("late", 2.2), ("late2", 2), ("late3", 2)):

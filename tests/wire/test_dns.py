@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import OUTLOOK
-from dnsd import NXDOMAIN, REFUSED, SERVFAIL, Dns, record, wire_name
+from dnsd import NXDOMAIN, REFUSED, SERVFAIL, Dns, found_after, record, wire_name
 from harness import SLOW, Origin, wait_for
 from skew import Skew
 
@@ -184,6 +184,15 @@ def test_lost_packet_costs_one_try(hasty, dns, spot):
     assert arrive(hasty, "a.example", spot) == "two"
 
 
+def test_a_name_that_takes_longer_than_others(door, dns, spot):
+    """c-ares 1.32 and later waits a quarter of a second for a server that has been quick so far: its tries must last, all the same."""
+    for i in range(5):
+        dns.zone[f"quick{i}.example"] = ["127.0.0.1"]
+        assert arrive(door, f"quick{i}.example", spot) == "one"
+    dns.zone["slow.example"] = found_after(2.3, {"A": "127.0.0.2"})
+    assert arrive(door, "slow.example", spot) == "two"
+
+
 def test_server_that_is_not_there(run_proxy):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind(("127.0.0.1", 0))
@@ -223,7 +232,8 @@ def test_answers_that_are_none(hasty, dns, spot):
     with concurrent.futures.ThreadPoolExecutor(len(BROKEN)) as pool:
         failures = {kind: pool.submit(failure, hasty, f"{kind}.example") for kind in BROKEN}
         for kind, f in failures.items():
-            assert f.result()[:2] in ((502, "dns_error"), (504, "dns_timeout")), kind
+            # c-ares 1.34 takes the first bytes of an address that is too long: 0.0.0.0, to which nobody is led
+            assert f.result()[:2] in ((502, "dns_error"), (504, "dns_timeout"), *[(403, "destination_ip_prohibited")][kind != "long-address":]), kind
     assert arrive(hasty, "good.example", spot) == "one"
 
 
