@@ -12,6 +12,11 @@
 /* A connection that came as the drain began may still ask once. */
 #define DRAIN_FIRST_MS ((uint64_t)1000)
 
+/* A request of up to this size may go on behind its answer, and is dropped. A reset in the middle
+ * of the upload would be shorter (RFC 9113, 8.1), but there are clients, curl among them, that
+ * report it as a failure and never show the answer. */
+#define UNWANTED_MAX ((uint64_t)8 << 20)
+
 /* What a stream is waited for. */
 enum patience {
     FOR_NOTHING,
@@ -147,6 +152,8 @@ static void too_late(struct req *r, enum patience what)
         h2_leave(c->h2, NGHTTP2_ENHANCE_YOUR_CALM);
     } else if (what == FOR_BODY && !r->exch->res_started) {
         exch_req_fault(r->exch, 408, "the request's body did not arrive in time");
+    } else if (what == FOR_BODY && r->exch->res_ended) {
+        h2_stop_request(c->h2, &r->s);
     } else {
         h2_reset(c->h2, &r->s, NGHTTP2_CANCEL);
     }
@@ -302,12 +309,23 @@ static void on_bad_head(void *ctx, struct h2_stream *s)
     exch_req_fault(r->exch, s->fault.status, s->fault.text);
 }
 
+/* The response is through, and nobody wants the rest of the request. */
+static void stop_upload(const struct exch *ex)
+{
+    struct req *r = of(ex);
+    uint64_t size = MAX(ex->req_bytes, ex->req.has_length ? ex->req.length : 0);
+    if (ex->res_ended && !ex->req_ended && !ex->forwarding && size > UNWANTED_MAX) {
+        h2_stop_request(r->client->h2, &r->s);
+    }
+}
+
 static void on_body(void *ctx, struct h2_stream *s, const uint8_t *p, size_t len)
 {
     (void)ctx;
     struct req *r = req_of(s);
     if (r->exch != NULL && !r->finished) {
         exch_req_body(r->exch, p, len);
+        stop_upload(r->exch);
     }
 }
 
@@ -367,15 +385,6 @@ static void write_body(struct exch *ex, const void *data, size_t len)
 {
     struct req *r = of(ex);
     h2_write(r->client->h2, &r->s, data, len);
-}
-
-/* The response is through, and nobody wants the rest of the request. */
-static void stop_upload(struct exch *ex)
-{
-    struct req *r = of(ex);
-    if (ex->res_ended && !ex->req_ended && !ex->forwarding) {
-        h2_stop_request(r->client->h2, &r->s);
-    }
 }
 
 static void write_end(struct exch *ex, const struct trailers *t)

@@ -276,6 +276,7 @@ static void on_closed(void *ctx, struct h2_stream *s)
     } else if (s->code == NGHTTP2_REFUSED_STREAM || s->code == NGHTTP2_HTTP_1_1_REQUIRED) {
         exch_origin_refused(ex, s->code == NGHTTP2_HTTP_1_1_REQUIRED);
     } else {
+        exch_res_bytes(ex); /* an answer of a kind: the connection was not dead */
         snprintf(detail, sizeof(detail), "the origin reset the stream: %s",
                  nghttp2_http2_strerror(s->code));
         exch_origin_failed(ex, ERR_PROTOCOL, detail);

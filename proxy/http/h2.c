@@ -14,14 +14,16 @@ enum {
     RESETS_PER_S = 50,
     ODDITIES = 1000, /* pings, settings, empty frames: few a second are needed */
     ODDITIES_PER_S = 100,
-    CRUMB_OF_CREDIT = 512, /* a WINDOW_UPDATE below this is an oddity */
-    WINDOW = 128 << 10,    /* of a stream; a body that flows gets the wide one */
-    WIDE_WINDOW = 1 << 20, /* 50 MB/s at 20 ms */
-    WIDE_MAX = 8,          /* streams of a connection that have it */
-    CONN_WINDOW = 8 << 20, /* given back as bytes arrive, so it bounds what is on its way only */
-    ACKS_MAX = 500,        /* of pings and settings, that the peer does not fetch */
-    FRAME_HEAD = 9,        /* RFC 9113, 4.1 */
-    STREAMS_UNTOLD = 100,  /* until the server says how many it takes */
+    CRUMB_OF_CREDIT = 512,   /* a WINDOW_UPDATE below this is an oddity */
+    WINDOW = 128 << 10,      /* of a stream; a body that flows gets the wide one */
+    WIDE_WINDOW = 1 << 20,   /* 50 MB/s at 20 ms */
+    WIDE_MAX = 8,            /* streams of a connection that have it */
+    CONN_WINDOW = 8 << 20,   /* given back as bytes arrive, so it bounds what is on its way only */
+    ACKS_MAX = 500,          /* of pings and settings, that the peer does not fetch */
+    FRAME_HEAD = 9,          /* RFC 9113, 4.1 */
+    STREAMS_UNTOLD = 100,    /* until the server says how many it takes */
+    HEAD_SENT_MAX = 4 << 20, /* above what any limit lets in: nghttp2's own, 64 KiB, would leave a
+                                stream without its answer */
 };
 
 struct h2 {
@@ -495,6 +497,7 @@ static nghttp2_session *make_session(struct h2 *h)
     nghttp2_option_set_no_auto_window_update(opt, 1);
     nghttp2_option_set_max_outbound_ack(opt, ACKS_MAX);
     nghttp2_option_set_no_closed_streams(opt, 1);
+    nghttp2_option_set_max_send_header_block_length(opt, HEAD_SENT_MAX);
     nghttp2_option_set_peer_max_concurrent_streams(opt, STREAMS_UNTOLD);
     nghttp2_option_set_stream_reset_rate_limit(opt, RESETS * 2, RESETS_PER_S * 2); /* ours first */
     int err = h->role == H2_SERVER ? nghttp2_session_server_new2(&session, cb, h, opt)
