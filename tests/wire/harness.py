@@ -355,6 +355,7 @@ class Proxy:
         if not (self.dir / "ca").exists():
             self.command("ca", "init", "--config", str(self.config))
         self.process = None
+        self.starts = 0
         self.killed = False  # by the test itself: its exit status says nothing
         self.pass_fds = ()
 
@@ -395,6 +396,7 @@ block = "logs/block.log"
 
     def start(self, wait=True):
         self.stderr_path = self.dir / "stderr"
+        self.starts += 1
         with open(self.stderr_path, "ab") as err:
             self.process = subprocess.Popen([PHOTOGATE, "run", "--config", str(self.config)], cwd=self.dir, stdout=err, stderr=err,
                                             env=self.env, start_new_session=True, pass_fds=self.pass_fds)
@@ -405,7 +407,7 @@ block = "logs/block.log"
     def is_ready(self):
         if self.process.poll() is not None:
             raise AssertionError(f"the proxy ended with {self.process.returncode}: {self.stderr}")
-        return "ready hosts=" in self.stderr
+        return self.stderr.count("ready hosts=") >= self.starts
 
     @property
     def stderr(self):
