@@ -400,6 +400,12 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
             return 0;
         }
     }
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+        h->glitches++;
+        if (h->fault == NULL) { /* nghttp2 found one itself */
+            h->fault = nghttp2_http2_strerror(frame->goaway.error_code);
+        }
+    }
     bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     struct h2_stream *s = ends ? stream_of(h, id) : NULL;
     if (s != NULL && s->reset_after) {

@@ -528,7 +528,7 @@ class HandTls:
     def __init__(self, sock, context, host=None):
         self.sock, self.incoming, self.outgoing = sock, ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=host is None, server_hostname=host)
-        self.lock, self.order = threading.Lock(), threading.Lock()  # of the state; of what is sent
+        self.lock, self.order = threading.Lock(), threading.RLock()  # of the state; of what is sent
 
     def begin(self):
         """A client's first flight."""
@@ -572,9 +572,10 @@ class HandTls:
             self.tls.unwrap()
 
     def sendall(self, data):
-        for at in range(0, len(data), 1 << 16):
-            self.write(data[at:at + (1 << 16)])
-            self.flush()
+        with self.order:
+            for at in range(0, len(data), 1 << 16):
+                self.write(data[at:at + (1 << 16)])
+                self.flush()
 
     def recv(self, n):
         while True:
