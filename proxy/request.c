@@ -124,7 +124,7 @@ bool request_judge(struct request *r)
     }
     app->count.blocked++;
     note(r, REQUEST_BLOCK, &v);
-    answer_block(r->ex, request_conf(r), v.rule, r->host, &r->incident);
+    answer_block(r->ex, r->hold->snapshot, v.rule, r->host, &r->incident);
     return false;
 }
 
