@@ -128,7 +128,7 @@ static void settle(struct request *r, const struct verdict *v)
     } else {
         app->count.blocked++;
         note(r, REQUEST_BLOCK, v);
-        answer_block(r->ex, request_conf(r), v->rule, r->host, &r->incident);
+        answer_block(r->ex, r->hold->snapshot, v->rule, r->host, &r->incident);
     }
 }
 

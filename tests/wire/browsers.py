@@ -4,6 +4,7 @@
 Policies are read from fixed places below /etc. A browser here sees its own in a mount namespace of its own: nothing on the machine
 changes, tests run side by side, and whatever happens to them nothing is left behind.
 """
+import base64
 import contextlib
 import json
 import os
@@ -149,11 +150,11 @@ class Chromium(Browser):
     def text(self):
         return self.run("document.body.innerText")
 
-    def picture(self, width, height, scale=1, dark=False):
-        """PNG of the page as a screen of that many CSS pixels shows it; in full length where it is longer."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=True)
+    def picture(self, width, height, dark=False):
+        """PNG of the page as a phone of that many CSS pixels shows it, two dots each; in full length where it is longer."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=True)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
-        return self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+        return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
 
     def close(self):
         super().close()

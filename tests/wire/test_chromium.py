@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chromium as docs/deploy.md sets it up: pages, refusals, what a script sees of them, an administrator's login, the proxy away."""
 import json
+import os
+import pathlib
+import struct
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -85,6 +88,41 @@ def test_somebody_else_logs_in(office, microsoft, chromium):
     assert page.run(put_photo())["status"] == 403
     assert gate.log("block", event="block")[0]["user"] == "worker"
     assert microsoft.seen("PUT") == []
+
+
+# ---- on a phone ----
+
+SEEN = """(() => {
+    const light = c => { const [r, g, b] = c.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+                             .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+                         return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+    const ground = e => { const c = getComputedStyle(e).backgroundColor; return c == "rgba(0, 0, 0, 0)" ? ground(e.parentElement) : c; };
+    const contrast = e => { const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x);
+                            return (a + 0.05) / (b + 0.05); };
+    const texts = [...document.querySelectorAll("main :is(p, h1, h2, dt, dd, a, code)")].filter(e => e.innerText.trim());
+    return {wide: document.documentElement.scrollWidth, screen: innerWidth, lines: document.querySelector(".id code").getClientRects().length,
+            help: document.querySelector(".id").getBoundingClientRect().bottom,
+            contrast: Math.min(...texts.map(contrast)), size: Math.min(...texts.map(e => parseFloat(getComputedStyle(e).fontSize)))};
+})()"""
+
+
+def test_the_block_page_can_be_read_on_a_phone(office, chromium):
+    """Nothing to scroll sideways, the incident number in one piece and on the first screen, contrast as WCAG 2.2, 1.4.3 wants it.
+
+    PHOTOGATE_PICTURE names a file to keep the picture in: docs/block-page.png is made so.
+    """
+    gate = office(sections='[ui]\norganisation = "Contoso"\ncontact = "the help desk, extension 4711, help@contoso.com"')
+    page = chromium(chromium_policy(gate.root, pac_of(gate)))
+    page.go(CHANGEPHOTO)
+    for width, height, dark in (320, 568, False), (390, 844, True), (390, 844, False):
+        picture = page.picture(width, height, dark=dark)
+        seen = page.run(SEEN)
+        assert (seen["wide"], seen["screen"], seen["lines"]) == (width, width, 1)
+        assert seen["help"] <= height or width < 390, seen
+        assert seen["contrast"] >= 4.5 and seen["size"] >= 14, seen
+    assert struct.unpack(">II", picture[16:24]) == (2 * 390, 2 * 844)
+    if "PHOTOGATE_PICTURE" in os.environ:
+        pathlib.Path(os.environ["PHOTOGATE_PICTURE"]).write_bytes(picture)
 
 
 # ---- the proxy away ----
