@@ -7,8 +7,8 @@
 #include "common/mem.h"
 
 #include <ares.h>
-#include <assert.h>
 
+#include <assert.h>
 #include <netdb.h>
 #include <stdlib.h>
 
