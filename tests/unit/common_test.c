@@ -262,6 +262,10 @@ static void test_toml(void **state)
         assert_int_equal(d.errors, 1);
         assert_true(str_starts(buf_view(&d.text), str_z(bad[i].at)));
     }
+    diag_free(&d);
+    diag_error(&d, DIAG_FILE("f.toml"), "\"%s\" is none", "a\nb\tc\033[31m\177");
+    assert_string_equal(buf_cstr(&d.text),
+                        "f.toml: \"a b c?[31m?\" is none\n"); /* no line of its own */
     struct buf deep = {0};
     buf_z(&deep, "a = ");
     for (int i = 0; i < 1000; i++) {
