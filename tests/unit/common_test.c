@@ -274,6 +274,14 @@ static void test_toml(void **state)
     assert_int_equal(toml_parse(buf_view(&deep), "f.toml", &doc, &d), ERR_CONFIG);
     buf_free(&deep);
     diag_free(&d);
+    for (int i = 0; i < 1000; i++) { /* tables in tables by a dotted key */
+        buf_z(&deep, i == 0 ? "a" : ".a");
+    }
+    buf_z(&deep, " = 1\n");
+    assert_int_equal(toml_parse(buf_view(&deep), "f.toml", &doc, &d), ERR_CONFIG);
+    assert_true(str_starts(buf_view(&d.text), STR("f.toml:1:")) && d.errors == 1);
+    buf_free(&deep);
+    diag_free(&d);
 }
 
 static void test_file(void **state)
