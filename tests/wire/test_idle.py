@@ -17,7 +17,7 @@ from harness import SLOW, Origin, Reader, get, pem_of, read_response, server_con
 
 TUNNELS, INTERCEPTED = map(int, os.environ.get("PHOTOGATE_IDLE", "2000 400").split())
 # Well above what was measured (tests/bench/README.md); a sanitizer's figures would be about itself.
-TUNNEL_MAX, INTERCEPTED_MAX = 6 << 10, 24 << 10
+TUNNEL_MAX, INTERCEPTED_MAX = 6 << 10, 48 << 10
 
 
 class Echo:
