@@ -342,7 +342,7 @@ static void offer_streams(struct origin *o)
             give_stream(o, wait);
         }
     }
-    if (h2_count(o->h2) > 0 || o->given_count > 0) {
+    if (!list_is_empty(&o->calls) || o->given_count > 0) {
         return;
     }
     o->old = true;
