@@ -42,13 +42,6 @@ def afresh(site):
     site.calls = []
 
 
-@pytest.fixture(autouse=True)
-def known(door, monkeypatch):
-    """Clients know their proxy, for its log."""
-    monkeypatch.setattr(ClientH1, "proxy", door, raising=False)
-    monkeypatch.setattr(ClientH2, "proxy", door, raising=False)
-
-
 @contextlib.contextmanager
 def combined(door, site, client, origin):
     """A client's connection through which requests go out by one version and arrive by another."""
