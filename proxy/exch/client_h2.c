@@ -7,9 +7,10 @@
 
 #include <stdlib.h>
 
-#define LINGER_MS      2000
-#define DRAIN_FIRST_MS ((uint64_t)1000) /* a connection that came as the drain began may ask once \
-                                         */
+#define LINGER_MS 2000
+#define DRAIN_FIRST_MS                                                         \
+    ((uint64_t)1000) /* a connection that came as the drain began may ask once \
+                      */
 #define TICK_MS ((uint64_t)1000)
 
 /* A request of up to this size may go on behind its answer, and is dropped. A reset in the middle
