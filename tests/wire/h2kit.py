@@ -113,6 +113,7 @@ class End:
             over, self.error = f"fault: {e!r}", e
             with contextlib.suppress(OSError):
                 self.flush()
+            self.close()
         except (OSError, ValueError) as e:
             over = "reset" if isinstance(e, ConnectionResetError) else "eof"
         with self.changed:
@@ -200,6 +201,15 @@ class End:
         with contextlib.suppress(OSError):
             self.sock.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
+
+    def abort(self):
+        """Ends the connection with RST, which waits for the last who reads from it."""
+        with contextlib.suppress(OSError):
+            self.sock.sock.shutdown(socket.SHUT_RD)
+        self.wait(lambda: self.over, name="the reader's end")
+        with self.order:
+            if self.sock.sock.fileno() >= 0:
+                reset(self.sock.sock)
 
 
 # ---- origins ----
