@@ -2,6 +2,7 @@
 #include "filters/conf.h"
 
 #include "common/err.h"
+#include "filters/pack.h"
 
 #include <fcntl.h>
 
@@ -67,6 +68,7 @@ static const struct schema_field inspect_fields[] = {
 static const struct schema_field filters_fields[] = {
     {.key = "packs", .kind = SCHEMA_STRINGS, .offset = AT(filters.packs)},
     {.key = "disable", .kind = SCHEMA_STRINGS, .offset = AT(filters.disable)},
+    {.key = "portal", .kind = SCHEMA_ENUM, .offset = AT(filters.portal), .names = portal_settings},
     {.key = NULL},
 };
 

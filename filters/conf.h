@@ -14,6 +14,13 @@ enum filters_profile {
     FILTERS_LIGHT,    /* Graph, My Account, the user blades' API: the fewest hosts opened */
 };
 
+/* What becomes of the Azure and Entra portals. */
+enum filters_portal {
+    FILTERS_USER_BLADES, /* what belongs to the user-management blades is refused */
+    FILTERS_WRITES,      /* only changes of photos by Graph and the blades' API; they stay closed */
+    FILTERS_ALL,         /* the portals are refused altogether */
+};
+
 /* One line of [inspect] extra: a host and the class whose rules hold for it. */
 struct filters_extra {
     struct schema_str host, class;
@@ -44,6 +51,7 @@ struct filters_conf {
     struct {
         struct schema_strs packs;   /* files with more rules */
         struct schema_strs disable; /* ids of rules that are off */
+        int portal;                 /* enum filters_portal */
     } filters;
 
     struct {

@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filters/decide.h"
 
+#include "filters/inspect.h"
+
+#include <stdlib.h>
+
 struct deciding {
     const struct ruleset *rs;
     const struct hosts *hosts;
+    const struct admins *admins;
     const struct host_entry *entry;
+    struct actor who;
     struct canon canon;
     struct arena *arena;
+    struct inspect_rules rules;
+    struct inspect *inspect; /* NULL: the head settles it */
+    struct judgement judgement;
+    uint64_t need, fed;
 };
 
 static void found(struct deciding *d, struct judgement *j, enum rule_fact fact, struct str evidence)
 {
     const struct rule *rule = d->rs->fact[fact];
-    if (rule != NULL && rule->on) {
+    if (rule != NULL && ruleset_is_on(d->rs, rule)) {
         *j = (struct judgement){.rule = rule, .evidence = evidence};
     }
 }
@@ -102,38 +112,133 @@ static void judge_all(struct deciding *d, struct judgement *j)
         return;
     }
     judge(j, d->rs, d->hosts, d->entry->scope, &d->canon, 0, d->arena);
-    if (j->rule == NULL || j->need_body) {
+    if (j->rule == NULL) {
         judge_readable(d, j);
     }
+}
+
+/* What becomes of a request that `rule` forbids, or nothing. */
+static struct verdict settle(struct deciding *d, const struct rule *rule, struct str evidence)
+{
+    struct verdict v = {.kind = VERDICT_PASS};
+    if (rule == NULL) {
+        return v;
+    }
+    v.rule = &rule->info;
+    v.evidence = evidence;
+    const struct host_class *class = d->entry != NULL ? d->entry->scope : NULL;
+    enum class_bearer bearer = class != NULL ? (enum class_bearer) class->bearer : BEARER_NO;
+    bool through = d->admins != NULL && rule->bypass &&
+                   admins_pass(d->admins, &d->who, &d->canon, bearer, &v.bypass, d->arena);
+    v.kind = through ? VERDICT_BYPASS : VERDICT_BLOCK;
+    return v;
+}
+
+static bool wants_body(const struct deciding *d)
+{
+    return d->judgement.rule == NULL && d->judgement.want != NULL;
+}
+
+static void open_inspect(struct deciding *d)
+{
+    d->inspect = inspect_new(&d->rules, d->judgement.want, d->canon.request, false);
+}
+
+static struct verdict need_body(const struct deciding *d)
+{
+    return (struct verdict){.kind = VERDICT_NEED_BODY,
+                            .rule = &d->judgement.want->rule->info,
+                            .need = (size_t)(d->need - MIN(d->fed, d->need))};
+}
+
+static struct verdict verdict_now(struct deciding *d)
+{
+    if (d->inspect == NULL) {
+        return settle(d, d->judgement.rule, d->judgement.evidence);
+    }
+    const struct inspect_found *found = inspect_found(d->inspect);
+    if (found->more) {
+        return need_body(d);
+    }
+    struct verdict v = settle(d, found->rule, found->evidence);
+    v.item = found->item;
+    return v;
+}
+
+static void judge_head(struct deciding *d, const struct ruleset *rs, const struct hosts *hosts,
+                       const struct admins *admins, const struct filter_request *r,
+                       const struct actor *who, struct arena *a)
+{
+    d->rs = rs;
+    d->hosts = hosts;
+    d->admins = admins;
+    d->who = *who;
+    d->arena = a;
+    d->rules = (struct inspect_rules){rs, hosts, a};
+    d->inspect = NULL;
+    d->judgement = (struct judgement){0};
+    d->need = d->fed = 0;
+    canon_make(&d->canon, r, a);
+    d->entry = hosts_find(hosts, d->canon.host);
+    judge_all(d, &d->judgement);
+    for (const struct want *w = d->judgement.want; w != NULL; w = w->next) {
+        d->need = MAX(d->need, w->rule->hold + 1); /* the last shows that there is more */
+    }
+}
+
+struct deciding *deciding_new(const struct ruleset *rs, const struct hosts *hosts,
+                              const struct admins *admins, const struct filter_request *r,
+                              const struct actor *who, struct arena *a)
+{
+    struct deciding *d = xmalloc(sizeof(*d)); /* canon_make() fills what is large */
+    judge_head(d, rs, hosts, admins, r, who, a);
+    if (wants_body(d)) {
+        open_inspect(d);
+    }
+    return d;
+}
+
+void deciding_free(struct deciding *d)
+{
+    if (d != NULL) {
+        inspect_free(d->inspect);
+        free(d);
+    }
+}
+
+struct verdict deciding_feed(struct deciding *d, struct str piece)
+{
+    if (d->inspect != NULL) {
+        d->fed += piece.len;
+        inspect_feed(d->inspect, piece);
+    }
+    return verdict_now(d);
+}
+
+struct verdict deciding_end(struct deciding *d)
+{
+    if (d->inspect != NULL) {
+        inspect_end(d->inspect);
+    }
+    return verdict_now(d);
 }
 
 struct verdict decide(const struct ruleset *rs, const struct hosts *hosts,
                       const struct admins *admins, const struct filter_request *r,
                       const struct actor *who, struct arena *a)
 {
-    struct deciding d; /* canon_make() fills what is large */
-    struct judgement j = {0};
-    struct verdict v = {.kind = VERDICT_PASS};
-    d.rs = rs;
-    d.hosts = hosts;
-    d.arena = a;
-    canon_make(&d.canon, r, a);
-    d.entry = hosts_find(hosts, d.canon.host);
-    judge_all(&d, &j);
-    if (j.rule == NULL) {
-        return v;
+    struct deciding d;
+    judge_head(&d, rs, hosts, admins, r, who, a);
+    if (!wants_body(&d)) {
+        return verdict_now(&d);
     }
-    v.rule = &j.rule->info;
-    v.evidence = j.evidence;
-    if (j.need_body) {
-        v.kind = VERDICT_NEED_BODY;
-        v.need = (size_t)j.rule->hold;
-        return v;
+    if (!r->body_complete) {
+        return need_body(&d);
     }
-    const struct host_class *class = d.entry != NULL ? d.entry->scope : NULL;
-    enum class_bearer bearer = class != NULL ? (enum class_bearer) class->bearer : BEARER_NO;
-    bool through = admins != NULL && j.rule->bypass &&
-                   admins_pass(admins, who, &d.canon, bearer, &v.bypass, a);
-    v.kind = through ? VERDICT_BYPASS : VERDICT_BLOCK;
+    open_inspect(&d);
+    inspect_feed(d.inspect, r->body);
+    inspect_end(d.inspect);
+    struct verdict v = verdict_now(&d);
+    inspect_free(d.inspect);
     return v;
 }

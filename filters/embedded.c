@@ -2,7 +2,8 @@
 #include "filters/embedded.h"
 
 #define PACKS(X) \
-    X(request) X(hosts) X(graph) X(exchange) X(sharepoint) X(teams) X(portals) X(optional)
+    X(request)   \
+    X(hosts) X(batch) X(graph) X(exchange) X(sharepoint) X(teams) X(portals) X(tamper) X(optional)
 
 #define PACK_EXTERN(name)                     \
     extern const unsigned char pack_##name[]; \

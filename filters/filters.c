@@ -11,9 +11,6 @@
 
 #include <stdlib.h>
 
-/* No inspectors yet reads a body; a pack that names one is refused. */
-static const struct inspector inspectors[] = {{.name = NULL}};
-
 struct filters {
     struct ruleset *rules;
     struct admins *admins;
@@ -104,11 +101,14 @@ int filters_build(const struct filters_conf *conf, struct filters **out, struct 
     json_object_seed(0); /* once, before threads parse tokens */
     int err = open_sources(&sources, conf, d);
     if (err == 0) {
-        err = ruleset_build(&f->rules, sources.item, sources.count, inspectors, d);
+        err = ruleset_build(&f->rules, sources.item, sources.count, d);
     }
     close_sources(&sources);
     if (err == 0) {
         err = vectors_run(f->rules, &f->vectors, d);
+    }
+    if (err == 0) {
+        f->rules->portal = conf->filters.portal;
     }
     if (err == 0) { /* each of these is checked, so that one run shows all faults */
         int off = switch_off(f->rules, &conf->filters.disable, d);
@@ -176,13 +176,43 @@ struct verdict filters_decide(const struct filters *f, const struct filter_reque
     return decide(f->rules, &f->hosts, f->admins, r, who, arena);
 }
 
+struct filters_body {
+    struct deciding *deciding;
+};
+
+struct filters_body *filters_body_new(const struct filters *f, const struct filter_request *r,
+                                      const struct actor *who, struct arena *arena)
+{
+    struct filters_body *b = xnew(struct filters_body);
+    b->deciding = deciding_new(f->rules, &f->hosts, f->admins, r, who, arena);
+    return b;
+}
+
+void filters_body_free(struct filters_body *b)
+{
+    if (b != NULL) {
+        deciding_free(b->deciding);
+        free(b);
+    }
+}
+
+struct verdict filters_body_feed(struct filters_body *b, struct str piece)
+{
+    return deciding_feed(b->deciding, piece);
+}
+
+struct verdict filters_body_end(struct filters_body *b)
+{
+    return deciding_end(b->deciding);
+}
+
 void filters_each_rule(const struct filters *f,
                        void (*each)(void *ctx, const struct rule_info *rule, bool on), void *ctx)
 {
     for (size_t i = 0; i < f->rules->packs; i++) {
         for (size_t k = 0; k < f->rules->pack[i].rules.count; k++) {
             const struct rule *rule = &f->rules->pack[i].rules.item[k];
-            each(ctx, &rule->info, rule->on);
+            each(ctx, &rule->info, ruleset_is_on(f->rules, rule));
         }
     }
 }

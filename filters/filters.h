@@ -71,8 +71,8 @@ struct filter_request {
      * empty: not known. When known, they must name the same host as `authority`. */
     struct str connect, sni;
 
-    struct str body;    /* what is there of it; content codings not removed */
-    bool body_complete; /* all of it */
+    struct str body;    /* all of it, content codings not removed; */
+    bool body_complete; /* else it is given to filters_body_feed(), if that is wanted */
 
     int64_t now; /* seconds since 1970, for the expiry of tokens */
 };
@@ -80,7 +80,7 @@ struct filter_request {
 enum verdict_kind {
     VERDICT_PASS,      /* forward */
     VERDICT_BLOCK,     /* answer in `rule->answer`'s form; nothing goes to the origin */
-    VERDICT_NEED_BODY, /* hold the body, up to `need` bytes, and ask again with it */
+    VERDICT_NEED_BODY, /* hold the body, up to `need` bytes, and give it to filters_body_feed() */
     VERDICT_BYPASS,    /* forward, and record it: would be blocked, but an administrator asks */
 };
 
@@ -110,6 +110,14 @@ struct rule_info {
     enum filter_answer answer;
 };
 
+/* A request in a batch and what the rules say of it. */
+struct verdict_item {
+    struct str id;
+    const struct rule_info *rule; /* NULL: nothing forbids it */
+    struct str evidence;
+    struct verdict_item *next;
+};
+
 struct verdict {
     enum verdict_kind kind;
     const struct rule_info *rule; /* NULL for PASS */
@@ -117,6 +125,7 @@ struct verdict {
         evidence;      /* what in the request matched, for people; never a query, token or cookie */
     struct str bypass; /* BYPASS: which entry of [admins] lets it through */
     size_t need;       /* NEED_BODY */
+    const struct verdict_item *item; /* of a batch that was read, in its order */
 };
 
 /*
@@ -125,6 +134,31 @@ struct verdict {
  */
 struct verdict filters_decide(const struct filters *f, const struct filter_request *r,
                               const struct actor *who, struct arena *arena);
+
+/*
+ * The judging of one body, for a request that filters_decide() needs the body of. One thread at a
+ * time; reads nothing but what it is given, so a long feed may run on another thread.
+ *
+ *   b = filters_body_new(f, &request, &actor, &arena);
+ *   v = filters_body_feed(b, piece)      for each piece, while v.kind is VERDICT_NEED_BODY
+ *   v = filters_body_end(b)              when the body ended before
+ *   filters_body_free(b)
+ *
+ * Not a byte goes to the origin while the verdict is NEED_BODY. Any other is final: PASS and BYPASS
+ * let go of what is held, and the rest streams; BLOCK answers, and the rest is dropped. It comes as
+ * soon as no further byte can change it, and does not depend on how the body was cut. At most
+ * v.need further bytes are asked for; a body that is longer gets its verdict by then. Memory is
+ * bounded by that: for JSON, up to 60 times as much while the last piece or the end is judged.
+ */
+struct filters_body;
+
+/* `r`, what it points to, `f` and `arena` must outlive it; `who` is copied, its strings are not. */
+struct filters_body *filters_body_new(const struct filters *f, const struct filter_request *r,
+                                      const struct actor *who, struct arena *arena);
+void filters_body_free(struct filters_body *b);
+
+struct verdict filters_body_feed(struct filters_body *b, struct str piece);
+struct verdict filters_body_end(struct filters_body *b);
 
 /* ---- for people: rules list, rules test ---- */
 

@@ -65,6 +65,9 @@ static bool is_picked(const struct picker *p, const struct host_fact *f)
     if (c->inspect.packs.count > 0 && !lists(&c->inspect.packs, pack_clouds[f->cloud])) {
         return false;
     }
+    if (f->portal != 0 && !(f->portal >> c->filters.portal & 1)) {
+        return false;
+    }
     if (f->optional.text.len > 0) {
         return lists(&c->inspect.optional, f->optional.text.ptr);
     }

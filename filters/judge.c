@@ -22,7 +22,7 @@ struct fit {
     const struct rule_cond *header, *query;
 };
 
-static void put_cut(struct buf *out, struct str s, size_t most)
+void judge_put_cut(struct buf *out, struct str s, size_t most)
 {
     for (size_t i = 0; i < s.len && i < most; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
@@ -36,10 +36,10 @@ static void put_cut(struct buf *out, struct str s, size_t most)
 void judge_put_request(struct buf *out, const struct canon *c, const struct path *p)
 {
     struct buf path = {0};
-    put_cut(out, c->method, 24);
+    judge_put_cut(out, c->method, 24);
     buf_char(out, ' ');
     path_put(&path, p);
-    put_cut(out, buf_view(&path), EVIDENCE_PATH);
+    judge_put_cut(out, buf_view(&path), EVIDENCE_PATH);
     buf_free(&path);
     if (c->write_from != NULL) {
         buf_printf(out, ", made a write by %s", c->write_from);
@@ -66,13 +66,21 @@ static bool methods_fit(const struct rule_when *w, const struct canon *c)
     return false;
 }
 
-static const struct rule_cond *header_fits(const struct rule_conds *conds, const struct canon *c)
+/* As it stands, or with percent-escapes decoded: some fields carry what else stands in a URL. */
+static bool field_fits(struct str pattern, struct str value, struct arena *a)
+{
+    return glob_fits(pattern, value) ||
+           (str_index(value, '%') >= 0 && glob_fits(pattern, path_decode_loose(value, false, a)));
+}
+
+static const struct rule_cond *header_fits(const struct rule_conds *conds, const struct canon *c,
+                                           struct arena *a)
 {
     for (size_t i = 0; i < conds->count; i++) {
         const struct filter_field *field;
         size_t at = 0;
         while ((field = canon_field(c->request, conds->item[i].name, &at)) != NULL) {
-            if (glob_fits(conds->item[i].pattern, str_trim(field->value))) {
+            if (field_fits(conds->item[i].pattern, str_trim(field->value), a)) {
                 return &conds->item[i];
             }
         }
@@ -84,7 +92,7 @@ static const struct rule_cond *query_fits(const struct rule_conds *conds, const 
 {
     for (size_t i = 0; i < conds->count; i++) {
         for (size_t k = 0; k < c->pairs; k++) {
-            if (str_ieq(str_trim(c->query[k].name), conds->item[i].name) &&
+            if (glob_fits(conds->item[i].name, str_trim(c->query[k].name)) &&
                 glob_fits(conds->item[i].pattern, str_trim(c->query[k].value))) {
                 return &conds->item[i];
             }
@@ -94,13 +102,13 @@ static const struct rule_cond *query_fits(const struct rule_conds *conds, const 
 }
 
 static bool fits(const struct rule_when *w, const struct canon *c, const struct path *p,
-                 struct fit *fit)
+                 struct fit *fit, struct arena *a)
 {
     *fit = (struct fit){0};
     if (!methods_fit(w, c) || (w->owner != NULL && !owner_is_person(w->owner, p))) {
         return false;
     }
-    if (w->header.count > 0 && (fit->header = header_fits(&w->header, c)) == NULL) {
+    if (w->header.count > 0 && (fit->header = header_fits(&w->header, c, a)) == NULL) {
         return false;
     }
     return w->query.count == 0 || (fit->query = query_fits(&w->query, c)) != NULL;
@@ -131,50 +139,56 @@ static struct str evidence_of(struct judging *j, const struct path *p, const str
     return kept(j, &b);
 }
 
-/* A rule that forbids outright goes before one that has to see the body; then the pack's order. */
-static bool goes_first(const struct judgement *now, const struct rule *rule, bool need_body)
+/* Of several rules that forbid it the first in the packs' order is named. */
+static bool goes_first(const struct judgement *now, const struct rule *rule)
 {
-    if (now->rule == NULL || now->need_body != need_body) {
-        return now->rule == NULL || now->need_body;
+    return now->rule == NULL || rule->order < now->rule->order;
+}
+
+static void add_want(struct judging *j, const struct rule *rule, const struct canon *c)
+{
+    struct want **at = &j->out->want;
+    while (*at != NULL && (*at)->rule->order < rule->order) {
+        at = &(*at)->next;
     }
-    return rule->order < now->rule->order;
+    for (const struct want *w = *at; w != NULL && w->rule == rule; w = w->next) {
+        if (w->canon == c) {
+            return; /* it fits another reading, too */
+        }
+    }
+    struct want *want = arena_alloc(j->arena, sizeof(*want));
+    *want = (struct want){.rule = rule, .canon = c, .next = *at};
+    *at = want;
 }
 
 static void take_rule(struct judging *j, const struct rule *rule, const struct path *p,
                       const struct fit *fit)
 {
-    struct str found = STR_NONE;
-    enum inspect_result result = INSPECT_BLOCK;
-    if (!rule->on || (!goes_first(j->out, rule, false) &&
-                      (rule->inspector == NULL || !goes_first(j->out, rule, true)))) {
+    if (!ruleset_is_on(j->rs, rule)) {
         return;
     }
-    if (rule->inspector != NULL) {
-        result = rule->inspector->judge(j->c, &found, j->arena);
-        if (result == INSPECT_MORE && j->c->request->body_complete) {
-            result = INSPECT_BLOCK; /* what stays undecided is refused */
-        }
-    }
-    if (result != INSPECT_PASS && goes_first(j->out, rule, result == INSPECT_MORE)) {
+    if (rule->reader != NULL) {
+        add_want(j, rule, j->c);
+    } else if (goes_first(j->out, rule)) {
         j->out->rule = rule;
-        j->out->need_body = result == INSPECT_MORE;
-        j->out->evidence = found.len > 0 ? found : evidence_of(j, p, fit);
+        j->out->evidence = evidence_of(j, p, fit);
     }
 }
 
 static void judge_relayed(struct judging *j, const struct relay *relay, struct str url,
                           struct str method)
 {
-    struct filter_request inner = *j->c->request;
+    struct filter_request *inner = arena_alloc(j->arena, sizeof(*inner));
+    *inner = *j->c->request;
     struct canon_url u = canon_cut_url(str_trim(url));
     if (u.authority.len > 0) { /* else a path on the relay itself */
-        inner.scheme = u.scheme;
-        inner.authority = u.authority;
+        inner->scheme = u.scheme;
+        inner->authority = u.authority;
     }
-    inner.target = u.target;
-    inner.method = method.len > 0 ? method : j->c->method;
+    inner->target = u.target;
+    inner->method = method.len > 0 ? method : j->c->method;
     struct canon *c = arena_alloc(j->arena, sizeof(*c));
-    canon_make(c, &inner, j->arena);
+    canon_make(c, inner, j->arena);
     const struct host_entry *to = hosts_find(j->hosts, c->host);
     struct judgement found = {0};
     if (to == NULL && !str_eq(c->host, j->c->host)) {
@@ -186,11 +200,14 @@ static void judge_relayed(struct judging *j, const struct relay *relay, struct s
         found.rule = j->rs->fact[FACT_UNREADABLE];
         found.evidence = STR("its URL cannot be read");
     }
-    if (found.rule != NULL && goes_first(j->out, found.rule, found.need_body)) {
+    for (const struct want *w = found.want; w != NULL; w = w->next) {
+        add_want(j, w->rule, w->canon);
+    }
+    if (found.rule != NULL && goes_first(j->out, found.rule)) {
         struct buf b = {0};
         buf_printf(&b, "relayed by " STR_FMT ": ", STR_ARG(relay->id.text));
         buf_str(&b, found.evidence);
-        *j->out = found;
+        j->out->rule = found.rule;
         j->out->evidence = kept(j, &b);
     }
 }
@@ -260,7 +277,7 @@ static void take_root(struct judging *j, uint32_t root)
         for (size_t k = 0; k < hits.count; k++) {
             const struct rule_when *w = j->rs->when[hits.value[k]];
             struct fit fit;
-            if (!fits(w, j->c, p, &fit)) {
+            if (!fits(w, j->c, p, &fit, j->arena)) {
                 continue;
             }
             if (w->relay != NULL) {

@@ -3,6 +3,7 @@
 
 #include "common/err.h"
 
+const char *const portal_settings[] = {"user-blades", "writes", "all", NULL};
 const char *const pack_clouds[] = {"world", "gcc-high", "dod", "china", NULL};
 
 static const char *const confidences[] = {"documented", "seen", "inferred", NULL};
@@ -13,6 +14,7 @@ const char *rule_confidence_name(enum rule_confidence confidence)
 
 static const char *const answers[] = {"page", "graph", "soap", NULL};
 static const char *const facts[] = {"none", "unreadable", "port", "host", "sni", NULL};
+static const char *const unsures[] = {"block", "pass", NULL};
 static const char *const bearers[] = {"no", "alone", "only", NULL};
 static const char *const profiles[] = {"standard", "light", NULL};
 
@@ -98,6 +100,30 @@ static void read_query(struct schema_reader *r, const struct toml_node *value, v
 static void read_header(struct schema_reader *r, const struct toml_node *value, void *member)
 {
     read_conds(r, value, member, ':', "\"name: pattern\"");
+}
+
+/* A list of settings of [filters] portal, as bits. */
+static void read_portal(struct schema_reader *r, const struct toml_node *value, void *member)
+{
+    unsigned *out = member;
+    if (!is_list(r, value, "a list of settings of [filters] portal")) {
+        return;
+    }
+    for (const struct toml_node *c = value->child; c != NULL; c = c->next) {
+        struct schema_str name;
+        unsigned i = 0;
+        if (!schema_string(r, c, &name)) {
+            continue;
+        }
+        while (portal_settings[i] != NULL && !str_eq(name.text, str_z(portal_settings[i]))) {
+            i++;
+        }
+        if (portal_settings[i] == NULL) {
+            diag_error(r->diag, name.at, "there is no portal setting \"%s\"", name.text.ptr);
+        } else {
+            *out |= 1u << i;
+        }
+    }
 }
 
 static void read_words(struct schema_reader *r, const struct toml_node *value, void *member)
@@ -207,6 +233,12 @@ static const struct schema_field rule_fields[] = {
     WHEN_FIELDS(offsetof(struct rule, own)),
     {.key = "when", .kind = SCHEMA_CUSTOM, .offset = 0, .read = read_whens},
     STRING_FIELD(rule, "inspect", inspect),
+    STRINGS_FIELD(rule, "act", act),
+    ENUM_FIELD(rule, "unsure", unsure, unsures),
+    {.key = "portal",
+     .kind = SCHEMA_CUSTOM,
+     .offset = offsetof(struct rule, portal),
+     .read = read_portal},
     {.key = "hold",
      .kind = SCHEMA_SIZE,
      .offset = offsetof(struct rule, hold),
@@ -246,6 +278,10 @@ static const struct schema_field host_fields[] = {
     ENUM_FIELD(host_fact, "profile", profile, profiles),
     STRING_FIELD(host_fact, "optional", optional),
     BOOL_FIELD(host_fact, "open", open),
+    {.key = "portal",
+     .kind = SCHEMA_CUSTOM,
+     .offset = offsetof(struct host_fact, portal),
+     .read = read_portal},
     STRING_FIELD(host_fact, "source", source),
     {.key = NULL},
 };

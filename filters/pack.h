@@ -41,6 +41,9 @@ struct pack {
 int pack_read(struct pack *p, struct str text, const char *file, struct arena *a,
               struct diag *d) MUSTCHECK;
 
+/* The settings of [filters] portal in the order of enum filters_portal; NULL ends them. */
+extern const char *const portal_settings[];
+
 /* The names of clouds in the order of host_fact.cloud; NULL ends them. */
 extern const char *const pack_clouds[];
 

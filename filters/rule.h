@@ -8,8 +8,8 @@
 
 #include "common/schema.h"
 #include "filters/canon.h"
-#include "filters/inspector.h"
 #include "filters/owner.h"
+#include "filters/reader.h"
 
 /* Facts that a rule can be about instead of a path. */
 enum rule_fact {
@@ -21,6 +21,12 @@ enum rule_fact {
     FACT_COUNT
 };
 
+/* What becomes of a body that cannot be read, or is longer than `hold`. */
+enum rule_unsure {
+    UNSURE_BLOCK,
+    UNSURE_PASS,
+};
+
 enum rule_methods {
     METHODS_UNSET,
     METHODS_WRITE, /* what canon.h calls a write */
@@ -30,7 +36,7 @@ enum rule_methods {
 
 /* "name: pattern" of a header, "name=pattern" of a query. */
 struct rule_cond {
-    struct str name, pattern; /* lower case; the pattern for glob_fits() */
+    struct str name, pattern; /* lower case; the pattern, and a query's name, for glob_fits() */
 };
 
 struct rule_conds {
@@ -54,16 +60,19 @@ struct rule {
     struct rule_info info;
     struct schema_str id, why, source, date, inspect;
     int confidence, answer, fact;
-    uint64_t hold;    /* bytes of body that the inspector may want */
-    bool bypass;      /* administrators are let through */
-    bool on;          /* not disabled by the configuration */
-    bool whens_given; /* [[rule.when]] tables stand for the conditions in the rule itself */
+    int unsure;             /* enum rule_unsure */
+    uint64_t hold;          /* bytes of body to wait for, as sent and as decoded */
+    struct schema_strs act; /* what the reader must say: patterns for glob_fits() */
+    unsigned portal;        /* a bit each for the settings of [filters] portal; 0: any */
+    bool bypass;            /* administrators are let through */
+    bool on;                /* not disabled by the configuration */
+    bool whens_given;       /* [[rule.when]] tables stand for the conditions in the rule itself */
     struct schema_strs hosts;
     struct schema_strs block, pass; /* test vectors */
     struct rule_when own, *when;
     size_t whens;
-    const struct inspector *inspector; /* NULL: the conditions decide */
-    size_t order;                      /* the lower one is named when several match */
+    const struct reader_kind *reader; /* NULL: the conditions decide */
+    size_t order;                     /* the lower one is named when several match */
 };
 
 /* A host that forwards a request which is named in a field or a query parameter. */
@@ -95,7 +104,8 @@ struct host_fact {
     struct schema_strs no_tenant; /* instead, when none is named */
     struct schema_str class_name, optional, source;
     int cloud, profile;
-    bool open; /* false: named only to be kept closed under a wider suffix */
+    unsigned portal; /* as in a rule */
+    bool open;       /* false: named only to be kept closed under a wider suffix */
     const struct host_class *class;
 };
 

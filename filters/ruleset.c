@@ -8,7 +8,6 @@
 
 struct compiler {
     struct ruleset *rs;
-    const struct inspector *inspectors;
     struct diag *diag;
 };
 
@@ -170,6 +169,53 @@ static void take_when(struct compiler *c, const struct schema_strs *hosts, struc
     }
 }
 
+struct acts {
+    struct ruleset *rs;
+    struct schema_strs out;
+};
+
+static int add_act(void *ctx, struct str pattern)
+{
+    struct acts *a = ctx;
+    a->out.item = xrealloc(a->out.item, (a->out.count + 1) * sizeof(*a->out.item));
+    a->out.item[a->out.count++] = (struct schema_str){.text = arena_lower(&a->rs->arena, pattern)};
+    return 0;
+}
+
+/* "{set,remove}-userphoto" is two patterns. */
+static void take_acts(struct compiler *c, struct rule *rule)
+{
+    struct acts a = {.rs = c->rs};
+    const char *why;
+    for (size_t i = 0; i < rule->act.count; i++) {
+        if (braces_each(rule->act.item[i].text, add_act, &a, &why) != 0) {
+            diag_error(c->diag, rule->act.item[i].at, "\"%s\" is no pattern: %s",
+                       rule->act.item[i].text.ptr, why);
+        }
+    }
+    rule->act.count = a.out.count;
+    rule->act.item = arena_alloc(&c->rs->arena, a.out.count * sizeof(*a.out.item));
+    if (a.out.count > 0) {
+        memcpy(rule->act.item, a.out.item, a.out.count * sizeof(*a.out.item));
+    }
+    free(a.out.item);
+}
+
+static void take_reader(struct compiler *c, struct rule *rule)
+{
+    rule->reader = reader_named(rule->inspect.text);
+    if (rule->reader == NULL) {
+        fail_unknown(c, &rule->inspect, "reader");
+    } else if (rule->reader->items != (rule->act.count == 0)) {
+        diag_error(c->diag, rule->inspect.at,
+                   rule->reader->items ? "\"%s\" says no acts; leave act out"
+                                       : "\"%s\" needs act: what it must say",
+                   rule->inspect.text.ptr);
+    } else {
+        take_acts(c, rule);
+    }
+}
+
 static void take_rule(struct compiler *c, struct rule *rule)
 {
     struct ruleset *rs = c->rs;
@@ -181,14 +227,7 @@ static void take_rule(struct compiler *c, struct rule *rule)
     }
     rule->order = rs->rules++;
     if (rule->inspect.text.len > 0) {
-        const struct inspector *i = c->inspectors;
-        while (i->name != NULL && !str_eq(rule->inspect.text, str_z(i->name))) {
-            i++;
-        }
-        rule->inspector = i->name != NULL ? i : NULL;
-        if (rule->inspector == NULL) {
-            fail_unknown(c, &rule->inspect, "inspector");
-        }
+        take_reader(c, rule);
     }
     if (rule->fact != FACT_NONE) {
         if (rs->fact[rule->fact] != NULL) {
@@ -238,8 +277,13 @@ static void compile(struct compiler *c)
     }
 }
 
+bool ruleset_is_on(const struct ruleset *rs, const struct rule *rule)
+{
+    return rule->on && (rule->portal == 0 || (rule->portal >> rs->portal & 1) != 0);
+}
+
 int ruleset_build(struct ruleset **out, const struct pack_source *sources, size_t count,
-                  const struct inspector *inspectors, struct diag *d)
+                  struct diag *d)
 {
     const unsigned before = d->errors;
     struct ruleset *rs = xnew(struct ruleset);
@@ -252,7 +296,7 @@ int ruleset_build(struct ruleset **out, const struct pack_source *sources, size_
         }
     }
     if (d->errors == before) {
-        struct compiler c = {.rs = rs, .inspectors = inspectors, .diag = d};
+        struct compiler c = {.rs = rs, .diag = d};
         compile(&c);
     }
     if (d->errors > before) {

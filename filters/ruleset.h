@@ -26,17 +26,21 @@ struct ruleset {
     struct hostmap literal;    /* host named in a rule → its root, as uint32_t * */
     struct hostmap ids, names; /* id → rule; "class" or "owner" and a name → that */
     const struct rule *fact[FACT_COUNT];
+    int portal; /* enum filters_portal: which rules about portals are on */
 };
 
 /*
- * Compiles `sources`. Rules may name the inspectors in `inspectors` (ended by a NULL name). 0 and
- * *out for ruleset_free(), or ERR_CONFIG with all faults in `d`. Test vectors are not run here.
+ * Compiles `sources`. 0 and *out for ruleset_free(), or ERR_CONFIG with all faults in `d`. Test
+ * vectors are not run here.
  */
 int ruleset_build(struct ruleset **out, const struct pack_source *sources, size_t count,
-                  const struct inspector *inspectors, struct diag *d) MUSTCHECK;
+                  struct diag *d) MUSTCHECK;
 void ruleset_free(struct ruleset *rs);
 
 const struct host_class *ruleset_class(const struct ruleset *rs, struct str name);
+
+/* Not disabled, and meant for the portal setting. */
+bool ruleset_is_on(const struct ruleset *rs, const struct rule *rule);
 
 /* The rule with that id, or NULL. */
 struct rule *ruleset_rule(const struct ruleset *rs, struct str id);

@@ -14,6 +14,6 @@
 bool vector_parse(struct str text, struct filter_request *out, struct arena *a);
 
 /* Runs all. 0 and their number, or ERR_CONFIG with each that failed in `d`. */
-int vectors_run(const struct ruleset *rs, size_t *count, struct diag *d) MUSTCHECK;
+int vectors_run(struct ruleset *rs, size_t *count, struct diag *d) MUSTCHECK;
 
 #endif

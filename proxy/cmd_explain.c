@@ -114,6 +114,13 @@ static void put_text(struct buf *b, const struct explained *e)
     if (v->kind == VERDICT_BYPASS) {
         put_str(b, "let by", v->bypass);
     }
+    for (const struct verdict_item *item = v->item; item != NULL; item = item->next) {
+        struct buf text = {0};
+        buf_printf(&text, STR_FMT ": %s", STR_ARG(item->id),
+                   item->rule != NULL ? item->rule->id : "passes");
+        put_str(b, "item", buf_view(&text));
+        buf_free(&text);
+    }
     if (e->host == NULL) {
         put_line(b, "host", "not on the inspect list: the connection is not opened");
     } else {
@@ -168,6 +175,7 @@ static void put_json(struct buf *b, const struct explained *e)
         buf_z(b, ",\"bypass\":");
         buf_json(b, v->bypass);
     }
+    explain_items(b, v);
     buf_z(b, "}\n");
     buf_free(&canonical);
 }

@@ -156,3 +156,20 @@ void explain_case_done(struct explain_case *c)
         c->request.authority = host->value;
     }
 }
+
+void explain_items(struct buf *out, const struct verdict *v)
+{
+    for (const struct verdict_item *item = v->item; item != NULL; item = item->next) {
+        buf_z(out, item == v->item ? ",\"items\":[{\"id\":" : ",{\"id\":");
+        buf_json(out, item->id);
+        buf_printf(out, ",\"verdict\":\"%s\",\"rule\":", item->rule != NULL ? "block" : "pass");
+        if (item->rule != NULL) {
+            buf_json(out, str_z(item->rule->id));
+            buf_z(out, ",\"evidence\":");
+            buf_json(out, item->evidence);
+        } else {
+            buf_z(out, "null");
+        }
+        buf_z(out, item->next == NULL ? "}]" : "}");
+    }
+}

@@ -40,6 +40,9 @@ bool explain_case_ip(struct explain_case *c, struct str ip);
  */
 bool explain_case_json(struct explain_case *c, const json_t *line);
 
+/* Appends ,"items":[{"id","verdict","rule","evidence"}] when the verdict is about a batch. */
+void explain_items(struct buf *out, const struct verdict *v);
+
 /* What is left to settle when all is known: Host against the URL. Call last. */
 void explain_case_done(struct explain_case *c);
 

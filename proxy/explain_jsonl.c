@@ -45,6 +45,7 @@ static void put_verdict(struct buf *b, const struct verdict *v)
     if (v->kind == VERDICT_BYPASS) {
         put_member(b, "bypass", v->bypass);
     }
+    explain_items(b, v);
 }
 
 static void answer(struct stream *s, const json_t *line, const char *fault)

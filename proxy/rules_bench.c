@@ -79,7 +79,6 @@ static double best_ns(const struct ruleset *rs, const struct hosts *hosts, const
 static int bench(size_t rules)
 {
     struct pack_source *sources = xcalloc(embedded_count + 1, sizeof(*sources));
-    const struct inspector none = {.name = NULL};
     struct buf pack = {0};
     struct ruleset *rs = NULL;
     struct diag d = {0};
@@ -92,7 +91,7 @@ static int bench(size_t rules)
     sources[embedded_count] = (struct pack_source){buf_view(&pack), "bench.toml"};
     size_t before = mallinfo2().uordblks;
     uint64_t start = clock_ns();
-    int err = ruleset_build(&rs, sources, embedded_count + 1, &none, &d);
+    int err = ruleset_build(&rs, sources, embedded_count + 1, &d);
     uint64_t built = clock_ns();
     if (err == 0) {
         err = vectors_run(rs, &vectors, &d);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs `photogate explain --jsonl` over the shared corpora and counts what is not as expected.
 
-usage: filters_corpus.py PHOTOGATE [--list]
+usage: filters_corpus.py PHOTOGATE
 
 The corpora are no part of the project: they are looked for in $PHOTOGATE_SHARED, else in ../shared beside the source.
 Without them the test is skipped (exit status 77).
@@ -17,8 +17,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# What explain judges today: the head of a request. Bodies and connections are judged elsewhere.
-BY_HEAD = {"url", "method+url", "header", "identity", "-"}
+OPTIONAL = '[inspect]\noptional = ["power-platform", "graph-relay", "engage"]\n'
 FIT = {"block": {"block"}, "block-or-400": {"block"}, "block-preferred": {"block"}, "allow": {"pass"}, "policy": {"block", "pass"}}
 
 
@@ -48,20 +47,24 @@ def filled(case, tokens):
     return json.loads(text)
 
 
-def check(photogate, config, name, cases, expected, show):
+def check(photogate, config, name, cases, expected):
     start = time.monotonic()
     answers = explain(photogate, config, cases)
     seconds = time.monotonic() - start
     wrong = [(c, e, a) for c, e, a in zip(cases, expected, answers) if a.get("verdict") not in FIT[e]]
     missed = sum(e != "allow" for _, e, _ in wrong)
+    for case, answer in zip(cases, answers):
+        if "blocked_ids" in case:
+            found = [i["id"] for i in answer.get("items", ()) if i["verdict"] == "block"]
+            if sorted(found) != sorted(case["blocked_ids"]):
+                wrong.append((case, case["blocked_ids"], found))
     print(f"{name}: {len(cases)} cases, {missed} missed, {len(wrong) - missed} blocked in error, {seconds:.2f} s")
-    for case, want, answer in wrong if show else ():
+    for case, want, answer in wrong:
         print(f"    {case['id']}: wants {want}: {case['method']} {case['url']} -> {answer}")
     return wrong
 
 
 def main():
-    show = "--list" in sys.argv
     shared = pathlib.Path(os.environ.get("PHOTOGATE_SHARED", ROOT.parent / "shared"))
     corpus = shared / "corpus"
     if not (corpus / "judge.toml").exists():
@@ -70,22 +73,34 @@ def main():
     photogate, config = sys.argv[1], str(corpus / "judge.toml")
     faults = 0
     requests = lines(corpus / "graph/graph-requests.jsonl")
-    faults += len(check(photogate, config, "graph requests", requests, [c["expect"] for c in requests], True))
+    faults += len(check(photogate, config, "graph requests", requests, [c["expect"] for c in requests]))
     for path in sorted((corpus / "requests").glob("*.jsonl")):
         cases = lines(path)
         for case in cases:
             if "x_http_method" in case:
                 case["headers"] = {"X-HTTP-Method": case["x_http_method"]}
-        faults += len(check(photogate, config, path.stem, cases, [c["expect"] for c in cases], True))
+        faults += len(check(photogate, config, path.stem, cases, [c["expect"] for c in cases]))
+
+    batches = lines(corpus / "graph/graph-batch.jsonl")
+    for case in batches:
+        case["headers"] = {"Content-Type": case["content_type"]}
+    faults += len(check(photogate, config, "graph batches", batches, [c["expect"] for c in batches]))
 
     tokens = json.loads((corpus / "vectors_tokens.json").read_text())
     vectors = [filled(case, tokens) for case in lines(corpus / "vectors.jsonl")]
+    # Framing is judged before there is a request: wire tests do that.
+    framing = [case for case in vectors if case.get("wire", {}).get("raw")]
+    print(f"{len(framing)} vectors of framing left to wire tests")
     kinds = collections.defaultdict(list)
     for case in vectors:
-        kinds[case["detect"]].append(case)
-    for detect, cases in sorted(kinds.items()):
-        wrong = check(photogate, config, f"vectors by {detect}", cases, [c["verdict"] for c in cases], show or detect in BY_HEAD)
-        faults += sum(detect in BY_HEAD and "requires" not in case for case, _, _ in wrong)
+        if case not in framing:
+            kinds["on optional hosts" if case.get("requires") == "optional host" else "by " + case["detect"]].append(case)
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as optional:
+        optional.write(OPTIONAL + pathlib.Path(config).read_text())
+        optional.flush()
+        for kind, cases in sorted(kinds.items()):
+            by = optional.name if kind == "on optional hosts" else config
+            faults += len(check(photogate, by, "vectors " + kind, cases, [c["verdict"] for c in cases]))
     return 1 if faults else 0
 
 

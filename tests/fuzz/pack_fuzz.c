@@ -15,7 +15,6 @@ static const char base[] = "pack = 'base'\n"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct inspector none[] = {{.name = NULL}};
     const struct pack_source sources[] = {
         {STR_INIT(base), "base.toml"},
         {{(const char *)data, size}, "fuzz.toml"},
@@ -23,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ruleset *rs = NULL;
     struct diag d = {0};
     size_t count = 0;
-    int err = ruleset_build(&rs, sources, ARRAY_LEN(sources), none, &d);
+    int err = ruleset_build(&rs, sources, ARRAY_LEN(sources), &d);
     if (err == 0) {
         err = vectors_run(rs, &count, &d);
         ruleset_free(rs);

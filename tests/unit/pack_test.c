@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-static const struct inspector none[] = {{.name = NULL}};
-
 /* Loads `text` as p.toml beside the embedded packs and runs all vectors. */
 static int load(const char *text, struct diag *d)
 {
@@ -19,7 +17,7 @@ static int load(const char *text, struct diag *d)
         sources[count] = embedded_pack(count);
     }
     sources[count] = (struct pack_source){str_z(text), "p.toml"};
-    int err = ruleset_build(&rs, sources, count + 1, none, d);
+    int err = ruleset_build(&rs, sources, count + 1, d);
     if (err == 0) {
         err = vectors_run(rs, &count, d);
         ruleset_free(rs);
@@ -76,7 +74,7 @@ static void test_faults(void **state)
         {HEAD "owner = 'nobody'\npath = ['*/x']\nmethods = 'write'\n" BLOCK,
          "p.toml:9:9: there is no owner \"nobody\""},
         {HEAD "inspect = 'nothing'\npath = ['*/x']\nmethods = 'write'\n" BLOCK,
-         "p.toml:9:11: there is no inspector \"nothing\""},
+         "p.toml:9:11: there is no reader \"nothing\""},
         {HEAD "fact = 'port'\n" BLOCK, "p.toml:3:6: there is a rule about this fact already: "
                                        "connection.port"},
         {HEAD "fact = 'unreadable'\npath = ['*/x']\n" BLOCK,

@@ -48,9 +48,11 @@ static void put_letter(struct buf *b, char c, unsigned rounds)
     }
 }
 
-static void put_slash(struct buf *b, unsigned rounds)
+static void put_slash(struct buf *b, unsigned rounds, bool odata)
 {
-    static const char *const junk[] = {"x", "users", "groups", "me", "api", "a%20b"};
+    /* elsewhere than in Graph a path that goes by way of users is kept to be one */
+    static const char *const junk[] = {"x", "groups", "me", "api", "a%20b", "users"};
+    const unsigned kinds = ARRAY_LEN(junk) - !odata;
     switch (draw(12)) {
     case 0:
         put_escaped(b, '/', 1 + draw(rounds));
@@ -68,7 +70,7 @@ static void put_slash(struct buf *b, unsigned rounds)
         buf_z(b, draw(2) ? "/./" : "/%2e/");
         break;
     case 5:
-        buf_printf(b, "/%s/%s/", junk[draw(ARRAY_LEN(junk))], draw(2) ? ".." : "%2E.");
+        buf_printf(b, "/%s/%s/", junk[draw(kinds)], draw(2) ? ".." : "%2E.");
         break;
     case 6:
         buf_z(b, draw(2) ? ";p=1/" : "%20/");
@@ -132,13 +134,13 @@ static void respell(struct buf *b, struct str target, bool odata)
                    (key = put_key(b, str_skip(path, i + 1))) > 0) {
             i += key;
         } else if (i > 0) {
-            put_slash(b, rounds);
+            put_slash(b, rounds, odata);
         } else {
             buf_char(b, '/');
         }
     }
     if (draw(5) == 0) {
-        put_slash(b, rounds);
+        put_slash(b, rounds, odata);
     }
     buf_str(b, rest);
 }
@@ -184,7 +186,6 @@ static void run(const struct ruleset *rs, const struct hosts *hosts, const struc
 static void test_respelled(void **state)
 {
     (void)state;
-    static const struct inspector none[] = {{.name = NULL}};
     struct pack_source *sources = xcalloc(embedded_count, sizeof(*sources));
     struct cases block = {0}, pass = {0};
     struct ruleset *rs = NULL;
@@ -193,12 +194,12 @@ static void test_respelled(void **state)
     for (size_t i = 0; i < embedded_count; i++) {
         sources[i] = embedded_pack(i);
     }
-    assert_int_equal(ruleset_build(&rs, sources, embedded_count, none, &d), 0);
+    assert_int_equal(ruleset_build(&rs, sources, embedded_count, &d), 0);
     hosts_build_all(&hosts, rs);
     for (size_t i = 0; i < rs->packs; i++) {
         for (size_t k = 0; k < rs->pack[i].rules.count; k++) {
             const struct rule *rule = &rs->pack[i].rules.item[k];
-            if (rule->fact == FACT_NONE) {
+            if (rule->fact == FACT_NONE && ruleset_is_on(rs, rule)) {
                 collect(&block, &rule->block);
                 collect(&pass, &rule->pass);
             }
