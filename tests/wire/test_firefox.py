@@ -6,7 +6,7 @@ import pytest
 from browsers import BrowserError, Firefox, missing
 from conftest import OUTLOOK, TUNNELLED
 from deploy import NAME, firefox_policy, pac_of
-from microsoft import TITLE, put_photo
+from microsoft import TITLE, VERSION, put_photo
 
 pytestmark = pytest.mark.skipif(bool(missing("firefox-esr")), reason=missing("firefox-esr") or "")
 MAIL = f"https://{OUTLOOK}/mail/"
@@ -30,7 +30,7 @@ def test_the_policy_file_is_enough(office, microsoft, firefox):
     gate = office()
     page = firefox(firefox_policy(gate.root, pac_of(gate)))
     page.go(MAIL)
-    assert page.run("document.title") == TITLE
+    assert (page.run("document.title"), page.run(VERSION)) == (TITLE, "h2")
     refused = page.run(put_photo())
     assert refused["status"] == 403 and refused["incident"] in json.loads(refused["body"])["error"]["message"]
     page.go(CHANGEPHOTO)
