@@ -62,8 +62,10 @@ def test_the_proxy_is_away(office, firefox, fail):
     assert goes_directly(page, f"https://{TUNNELLED}/")
 
 
-def test_firefox_starts_without_the_proxy(office, firefox):
+@pytest.mark.parametrize("pac", ["fetched", "in the policy"])
+def test_a_browser_starts_without_the_proxy(office, firefox, pac):
     gate = office(sections='[pac]\nfail = "closed"')
+    url = gate.command("pac", "--config", str(gate.config), "--data-url").stdout.strip() if pac == "in the policy" else pac_of(gate)
     gate.stop()
-    page = firefox(firefox_policy(gate.root, pac_of(gate)), OUTLOOK)
-    assert goes_directly(page, CHANGEPHOTO)
+    page = firefox(firefox_policy(gate.root, url), OUTLOOK)
+    assert goes_directly(page, CHANGEPHOTO) == (pac == "fetched")
