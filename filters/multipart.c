@@ -137,7 +137,7 @@ static const char *take_outside(struct multipart *m, bool *progress)
 {
     struct str s = buf_view(&m->carry);
     ptrdiff_t end = str_index(s, '\n');
-    if (end < 0) {
+    if (end < 0 || end > MULTIPART_HEAD) {
         return s.len > MULTIPART_HEAD ? not_strict : NULL;
     }
     struct str line = str_of(s.ptr, (size_t)end);
@@ -188,19 +188,19 @@ static const char *take_data(struct multipart *m, bool *progress)
 {
     struct str s = buf_view(&m->carry), mark = str_of(m->delimiter, m->delimiter_len);
     size_t start = 0, keep = 0; /* of a line; from where on it must wait */
-    bool at_line = m->line_start;
+    bool at_line = m->line_start, too_long = false;
     for (;;) {
         ptrdiff_t feed = str_index(str_skip(s, start), '\n');
         size_t end = feed >= 0 ? start + (size_t)feed : s.len;
         struct str line = str_of(s.ptr + start, end - start);
         if (at_line && feed >= 0 && str_starts(line, mark)) {
-            int kind = delimiter_kind(m, line);
-            if (kind < 0) {
-                return not_strict;
-            }
+            int kind = line.len > mark.len + MULTIPART_HEAD ? -1 : delimiter_kind(m, line);
             size_t len = break_before(s, start);
             const char *fault = len > 0 ? m->events->data(m->ctx, str_of(s.ptr, len)) : NULL;
-            fault = fault == NULL ? m->events->part_end(m->ctx) : fault;
+            if (fault != NULL || kind < 0) {
+                return fault != NULL ? fault : not_strict;
+            }
+            fault = m->events->part_end(m->ctx);
             drop(m, end + 1);
             m->state = kind == 1 ? MULTIPART_IN_HEAD : MULTIPART_BEHIND;
             *progress = true;
@@ -209,9 +209,7 @@ static const char *take_data(struct multipart *m, bool *progress)
         if (feed < 0) {
             size_t same = MIN(line.len, mark.len);
             bool maybe = at_line && memcmp(line.ptr, mark.ptr, same) == 0;
-            if (maybe && line.len > mark.len + MULTIPART_HEAD) {
-                return not_strict;
-            }
+            too_long = maybe && line.len > mark.len + MULTIPART_HEAD;
             keep = maybe ? (m->line_start && start == 0 ? 0 : break_before(s, start)) : s.len;
             if (!maybe && keep > 0 && s.ptr[keep - 1] == '\r') {
                 keep--;
@@ -224,7 +222,7 @@ static const char *take_data(struct multipart *m, bool *progress)
     m->line_start = m->line_start && keep == 0;
     const char *fault = keep > 0 ? m->events->data(m->ctx, str_of(s.ptr, keep)) : NULL;
     drop(m, keep);
-    return fault;
+    return fault == NULL && too_long ? not_strict : fault;
 }
 
 const char *multipart_feed(struct multipart *m, struct str piece)

@@ -145,7 +145,7 @@ static const char *take_request(struct batch *b, struct str text)
 {
     struct filter_field field[ITEM_FIELDS];
     struct reader_item item = {.field = field};
-    struct str line, version = STR(" HTTP/1.1");
+    struct str line = STR_NONE, version = STR(" HTTP/1.1");
     struct buf id = {0};
     if (++b->items > READER_ITEMS) {
         return too_many;
