@@ -88,7 +88,7 @@ static void test_head_first(void **state)
         enum verdict_kind kind;
         const char *rule;
     } rows[] = {
-        {"POST https://graph.microsoft.com/v1.0/$batch", VERDICT_NEED_BODY, "batch.json"},
+        {"POST https://graph.microsoft.com/v1.0/$batch", VERDICT_NEED_BODY, "batch.unreadable"},
         {"GET https://graph.microsoft.com/v1.0/$batch", VERDICT_PASS, ""},
         {"POST https://graph.microsoft.com/v1.0/%00/$batch", VERDICT_BLOCK, "request.unreadable"},
         {"POST https://outlook.office365.com/ews/exchange.asmx", VERDICT_NEED_BODY, ""},
