@@ -26,7 +26,8 @@
     X(ERR_PROTOCOL, "protocol error")                 \
     X(ERR_CANCELED, "canceled")                       \
     X(ERR_FULL, "full")                               \
-    X(ERR_AGAIN, "not yet")
+    X(ERR_AGAIN, "not yet")                           \
+    X(ERR_UNSURE, "not known whether it was done")
 
 enum err_code {
     ERR_BEFORE_FIRST = ERR_FIRST - 100,

@@ -136,6 +136,22 @@ void access_tunnel(struct app *app, const struct access_tunnel *t)
     finish(b, app->access_log);
 }
 
+void access_oddities(struct app *app, const struct client *client, const struct client_oddities *o)
+{
+    struct buf *b = &app->line;
+    if (app->access_log == NULL) {
+        return;
+    }
+    begin(app, client, "http2");
+    put_string(b, "host", str_z(client->host));
+    put_number(b, "glitches", o->glitches);
+    put_number(b, "heads_aborted", o->aborted_heads);
+    if (o->fault != NULL) {
+        put_string(b, "result", str_z(o->fault));
+    }
+    finish(b, app->access_log);
+}
+
 void access_handshake(struct app *app, const struct client *client, const char *why)
 {
     struct buf *b = &app->line;

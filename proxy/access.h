@@ -43,6 +43,9 @@ struct access_tunnel {
 
 void access_tunnel(struct app *app, const struct access_tunnel *t);
 
+/* An HTTP/2 connection that sent what no sound client sends. */
+void access_oddities(struct app *app, const struct client *client, const struct client_oddities *o);
+
 /* A connection that was opened but whose handshake with the client failed. */
 void access_handshake(struct app *app, const struct client *client, const char *why);
 

@@ -138,9 +138,9 @@ static bool is_navigation(const struct msg *req)
 }
 
 /*
- * A page's script may see the text of a refusal only when the answer says so (Fetch, 3.2.3). The
- * page has been let to send the request, with its cookies perhaps: so this grants no more than what
- * it knows already.
+ * A page's script may see the text of a refusal only when the answer says so (Fetch, 3.2.3). Any
+ * page that a person has open may provoke one, so it holds nothing that is not for all to know: see
+ * is_for_strangers().
  */
 static void add_cors(struct exch *ex)
 {
@@ -152,6 +152,19 @@ static void add_cors(struct exch *ex)
                      STR("X-Photogate-Incident, X-Photogate-Rule"));
         answer_field(ex, "Vary", STR("Origin"));
     }
+}
+
+/* Is the script that asked of a page other than the inspected sites' own? It could be anybody's,
+ * and whom the people of this organisation ask for help is what someone who wants to pose as their
+ * help desk would like to know. */
+static bool is_for_strangers(const struct msg *req, const struct filters *filters)
+{
+    const struct field *origin = msg_find(req, FIELD_ORIGIN);
+    if (origin == NULL) {
+        return false;
+    }
+    return !str_starts(origin->value, STR("https://")) ||
+           filters_host(filters, str_skip(origin->value, 8)) == NULL;
 }
 
 static void end_page(struct exch *ex, const struct buf *body)
@@ -168,9 +181,11 @@ struct str answer_letterhead(const struct conf *conf)
     return conf->ui.organisation.at.file != NULL ? conf->ui.organisation.text : STR_NONE;
 }
 
+static const struct str anybodys_contact = STR_INIT("your IT help desk");
+
 static struct str contact_of(const struct conf *conf)
 {
-    return conf->ui.contact.text.len > 0 ? conf->ui.contact.text : STR("your IT help desk");
+    return conf->ui.contact.text.len > 0 ? conf->ui.contact.text : anybodys_contact;
 }
 
 /* "2026-01-31T12:00:00Z" for programs, "2026-01-31 12:00:00 UTC" for people. */
@@ -211,11 +226,11 @@ static void put_block_page(struct buf *body, const struct conf *conf, const char
 }
 
 /* One sentence with all that a user can act on, for answers without a layout. */
-static void put_message(struct buf *out, const struct conf *conf, const struct rule_info *rule,
+static void put_message(struct buf *out, struct str contact, const struct rule_info *rule,
                         const struct incident *incident)
 {
     buf_printf(out, "%s Ask " STR_FMT " and give incident number %s (rule %s).", rule->why,
-               STR_ARG(contact_of(conf)), incident->id, rule->id);
+               STR_ARG(contact), incident->id, rule->id);
 }
 
 /* https://learn.microsoft.com/graph/errors: what Graph's own clients show is error.message. */
@@ -265,7 +280,7 @@ static void put_soap_fault(struct buf *body, struct str message)
     buf_z(body, "</e:Message></detail></s:Fault></s:Body></s:Envelope>");
 }
 
-void answer_block(struct exch *ex, const struct conf *conf, const struct rule_info *rule,
+void answer_block(struct exch *ex, const struct snapshot *now, const struct rule_info *rule,
                   struct str host, const struct incident *incident)
 {
     struct buf body = {0}, message = {0};
@@ -274,14 +289,19 @@ void answer_block(struct exch *ex, const struct conf *conf, const struct rule_in
     answer_begin(ex, soap ? 500 : 403);
     answer_field(ex, "X-Photogate-Incident", str_z(incident->id));
     answer_field(ex, "X-Photogate-Rule", str_z(rule->id));
+    if (!soap && is_navigation(&ex->req)) {
+        put_block_page(&body, now->conf, rule->id, rule->why, host, incident);
+        end_page(ex, &body);
+        buf_free(&body);
+        return;
+    }
     add_cors(ex);
-    put_message(&message, conf, rule, incident);
+    put_message(&message,
+                is_for_strangers(&ex->req, now->filters) ? anybodys_contact : contact_of(now->conf),
+                rule, incident);
     if (soap) {
         put_soap_fault(&body, buf_view(&message));
         answer_end(ex, "text/xml; charset=utf-8", buf_view(&body));
-    } else if (is_navigation(&ex->req)) {
-        put_block_page(&body, conf, rule->id, rule->why, host, incident);
-        end_page(ex, &body);
     } else {
         put_graph_error(&body, ex, buf_view(&message), rule, incident);
         answer_end(ex, "application/json", buf_view(&body));

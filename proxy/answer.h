@@ -26,8 +26,11 @@ struct incident {
 };
 void incident_new(struct incident *out);
 
-/* A refusal by `rule`. */
-void answer_block(struct exch *ex, const struct conf *conf, const struct rule_info *rule,
+/*
+ * A refusal by `rule`: a page for a person, a SOAP fault or Graph's error for a program. Scripts of
+ * any page may read the latter two, but only those of inspected hosts are told whom to ask.
+ */
+void answer_block(struct exch *ex, const struct snapshot *now, const struct rule_info *rule,
                   struct str host, const struct incident *incident);
 
 /* The same page with made-up details, for an administrator to look at. */

@@ -17,8 +17,7 @@
 static struct dns_conf dns_conf_of(const struct conf *c)
 {
     return (struct dns_conf){.servers = c->origin.dns_servers.text.ptr,
-                             .timeout_ms = (unsigned)c->origin.timeouts.dns,
-                             .tries = 3};
+                             .timeout_ms = (unsigned)c->origin.timeouts.dns};
 }
 
 static void on_crl_timer(struct timer *t)
@@ -121,7 +120,7 @@ static void end_logins(struct app *app)
         }
         client_log_out(c);
         if (c->stage == STAGE_INNER) {
-            client_h1_drain(c->http); /* the request under way has been judged */
+            c->http->drain(c->http); /* the request under way has been judged */
         } else {
             client_close(c);
         }
@@ -171,7 +170,7 @@ void app_drain(struct app *app)
     LIST_EACH_SAFE (it, &app->clients) {
         struct client *c = LIST_OF(it, struct client, link);
         if (c->stage == STAGE_OUTER || c->stage == STAGE_INNER) {
-            client_h1_drain(c->http);
+            c->http->drain(c->http);
         }
     }
 }

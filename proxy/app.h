@@ -9,6 +9,7 @@
 
 #include "proxy/auth.h"
 #include "proxy/exch/client_h1.h"
+#include "proxy/exch/client_h2.h"
 #include "proxy/net/listen.h"
 #include "proxy/net/tls_server.h"
 #include "proxy/snapshot.h"
@@ -46,11 +47,13 @@ struct app {
     struct buf crl; /* of the issuing CA in DER, from the signer; empty until it has answered */
     struct timer crl_timer;
     struct logring *access_log, *block_log;
-    struct buf line; /* for log lines, reused */
+    struct buf line;  /* for log lines, reused */
+    size_t body_held; /* bytes that wait for a verdict: body.c */
     bool draining;
     const uint8_t *tickets;
     struct {
-        uint64_t connections, requests, tunnels, blocked, bypassed, would_block, tls_failed;
+        uint64_t connections, requests, tunnels, blocked, bypassed, would_block, tls_failed,
+            glitches;
     } count;
 };
 
@@ -70,14 +73,15 @@ struct client {
         *hold; /* the snapshot that its connection began under; requests are judged by app->hold */
     struct conn *conn;
     struct ip conn_ip;
-    uint64_t number; /* unique in the worker */
+    uint64_t number;  /* unique in the worker */
+    size_t body_held; /* bytes that wait for a verdict: body.c */
     enum client_stage stage;
     unsigned door;
     struct str user;      /* authenticated; empty: nobody. Owned */
     struct str user_hash; /* the line in the password file that this rests on. Owned */
 
-    struct client_h1 *http; /* OUTER, INNER */
-    struct tunnel *tunnel;  /* TUNNEL */
+    struct client_end *http; /* OUTER, INNER */
+    struct tunnel *tunnel;   /* TUNNEL */
     char *host; /* what CONNECT named: lower case, no trailing dot; empty before. Owned */
     unsigned port;
     uint64_t since_ns;
@@ -132,7 +136,7 @@ bool client_login_stands(const struct client *c);
 void client_free(struct client *c);
 
 /* Starts reading requests; when the worker is draining, one is the last. */
-void client_start_http(struct client *c, const struct client_h1_app *http_app);
+void client_start_http(struct client *c, const struct client_app *http_app);
 
 /* Closes whatever stage it is in. */
 void client_close(struct client *c);

@@ -309,6 +309,7 @@ static const struct schema_field proxy_fields[] = {
     CUSTOM("listen", proxy.listen, read_listen, conf_put_listen,
            "list of \"ip:port\" or { address, tls, auth }"),
     NUMBER("workers", proxy.workers, 0, 256),
+    VALUE("http2", proxy.http2, SCHEMA_BOOL),
     VALUE("clients", proxy.clients, SCHEMA_NETS),
     CUSTOM("connect_ports", proxy.connect_ports, read_ports, conf_put_ports,
            "list of ports and \"from-to\""),
@@ -448,7 +449,8 @@ static void set_defaults(struct conf *c)
     c->proxy.limits.connections = 50000;
     c->proxy.limits.head = 128 << 10;
     c->proxy.limits.line = 32 << 10;
-    c->proxy.limits.fields = 500;
+    c->proxy.limits.fields = 1000;
+    c->proxy.http2 = true;
     c->origin.timeouts.dial = 10 * SECOND;
     c->origin.timeouts.secure = 10 * SECOND;
     c->origin.timeouts.head = 10 * MINUTE; /* Exchange holds some requests open for minutes */

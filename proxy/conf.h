@@ -74,6 +74,7 @@ struct conf {
     struct {
         struct conf_listeners listen;
         int64_t workers;
+        bool http2; /* spoken with origins that speak it, and their clients */
         struct ip_nets clients;
         struct conf_ports connect_ports, http_ports;
         struct schema_str public_url;

@@ -118,6 +118,18 @@ static void on_timeout(struct timer *t)
                       "the client did not finish the TLS handshake in time");
 }
 
+static struct origin_key key_of(const struct request *r)
+{
+    return (struct origin_key){
+        .host = r->host,
+        .port = r->port,
+        .tls = true,
+        .private_ok = true,
+        .client = r->client->number,
+        .egress = r->hold->snapshot->egress,
+    };
+}
+
 static void on_verified(struct pool_wait *wait, int err, const char *detail)
 {
     struct request *r = CONTAINER_OF(wait, struct request, verify);
@@ -128,12 +140,15 @@ static void on_verified(struct pool_wait *wait, int err, const char *detail)
     if (!login_stands(r)) {
         return;
     }
+    /* The client is offered what the origin speaks: it then does what it would without us. */
+    const struct origin_key key = key_of(r);
+    struct str alpn = pool_speaks_h2(r->client->app->pool, &key) ? ALPN_H2_H1 : ALPN_H1;
     struct bytes rest = {0};
     struct client *c = take(r, &rest);
     struct conn *conn = c->conn;
     c->stage = STAGE_INNER_TLS;
     conn_own(conn, &securing_ops, c);
-    tls_accept(conn, c->hold->tls, str_z(c->host), ALPN_H1, SNI_MUST_MATCH);
+    tls_accept(conn, c->hold->tls, str_z(c->host), alpn, SNI_MUST_MATCH);
     timer_set(&c->app->worker.timers, &conn->timer, client_conf(c)->proxy.timeouts.client_tls,
               on_timeout);
     conn_read(conn);
@@ -151,14 +166,7 @@ static void on_verified(struct pool_wait *wait, int err, const char *detail)
 
 static void start_inspect(struct request *r)
 {
-    const struct origin_key key = {
-        .host = r->host,
-        .port = r->port,
-        .tls = true,
-        .private_ok = true,
-        .client = r->client->number,
-        .egress = r->hold->snapshot->egress,
-    };
+    const struct origin_key key = key_of(r);
     r->verify.told = on_verified;
     pool_verify(r->client->app->pool, &r->verify, &key);
 }

@@ -5,6 +5,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "proxy/body.h"
 #include "proxy/http/hop.h"
 #include "proxy/tunnel.h"
 
@@ -93,7 +94,7 @@ void client_close(struct client *c)
     switch (c->stage) {
     case STAGE_OUTER:
     case STAGE_INNER:
-        client_h1_close(c->http);
+        c->http->close(c->http);
         break;
     case STAGE_TUNNEL:
         tunnel_close(c->tunnel);
@@ -106,12 +107,22 @@ void client_close(struct client *c)
     }
 }
 
-void client_start_http(struct client *c, const struct client_h1_app *http_app)
+void client_start_http(struct client *c, const struct client_app *http_app)
 {
-    c->http = client_h1_new(c->conn, c->number, &c->hold->snapshot->client, http_app, c, STR_NONE);
+    const struct client_conf *conf = &c->hold->snapshot->client;
+    bool h2 = c->conn->top != NULL && str_eq(tls_alpn(c->conn->top), STR("h2"));
+    c->http = h2 ? client_h2_new(c->conn, c->number, conf, http_app, c)
+                 : client_h1_new(c->conn, c->number, conf, http_app, c, STR_NONE);
     if (c->app->draining) {
-        client_h1_drain(c->http);
+        c->http->drain(c->http);
     }
+}
+
+void gate_odd(void *app_conn, const struct client_oddities *o)
+{
+    struct client *c = app_conn;
+    c->app->count.glitches += o->glitches;
+    access_oddities(c->app, c, o);
 }
 
 void gate_gone(void *app_conn)
@@ -196,8 +207,8 @@ static void forward_plain(struct request *r)
     } else if (conf_host_listed(&c->access.deny, r->host) ||
                (c->access.allow.count > 0 && !conf_host_listed(&c->access.allow, r->host))) {
         request_refuse(r, 403, "http_request_denied", "this host is not allowed by [access]");
-    } else if (request_judge(r)) {
-        request_forward(r);
+    } else {
+        request_judge(r);
     }
 }
 
@@ -265,11 +276,12 @@ static void outer_request(struct exch *ex)
     }
 }
 
-static const struct client_h1_app outer_app = {
+static const struct client_app outer_app = {
     .exch =
         {
             .request = outer_request,
             .response = request_response,
+            .held = body_more,
             .upgraded = tunnel_upgraded,
             .bad_request = request_bad,
             .bad_gateway = request_gateway,

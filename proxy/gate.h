@@ -30,7 +30,10 @@ bool local_is_own(const struct request *r);
 void local_pac(struct buf *out, const struct snapshot *s, unsigned door, const struct ip *ip);
 
 /* inspect.c: the requests inside an intercepted connection. */
-extern const struct client_h1_app inspect_app;
+extern const struct client_app inspect_app;
+
+/* What an HTTP/2 connection was like goes to the log. */
+void gate_odd(void *app_conn, const struct client_oddities *o);
 
 /* The app of a connection's requests is over: `app_conn` is the client. */
 void gate_gone(void *app_conn);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests inside an intercepted connection: each must be for the host that CONNECT named, and
  * passes the rules. */
+#include "proxy/body.h"
 #include "proxy/gate.h"
 #include "proxy/http/hop.h"
 #include "proxy/tunnel.h"
@@ -64,6 +65,10 @@ static void inner_request(struct exch *ex)
     struct msg *m = &ex->req;
     r->scheme = "https";
     m->path = m->target;
+    if (m->scheme.len > 0 && !str_ieq(m->scheme, STR("https"))) { /* HTTP/2 has it in the head */
+        request_bad(ex, 400, "the request's scheme is not https");
+        return;
+    }
     if (!request_set_host(r, str_z(c->host), c->port)) {
         request_bad(ex, 400, "no host");
         return;
@@ -84,20 +89,22 @@ static void inner_request(struct exch *ex)
     if (m->authority.len == 0 || !same_host(r, m->authority) ||
         (msg_count(m, FIELD_HOST) > 0 && !same_host(r, msg_find(m, FIELD_HOST)->value))) {
         misdirected(r, "the request names another host than the connection was made for");
-    } else if (request_judge(r)) {
-        request_forward(r);
+    } else {
+        request_judge(r);
     }
 }
 
-const struct client_h1_app inspect_app = {
+const struct client_app inspect_app = {
     .exch =
         {
             .request = inner_request,
             .response = request_response,
+            .held = body_more,
             .upgraded = tunnel_upgraded,
             .bad_request = request_bad,
             .bad_gateway = request_gateway,
             .done = request_done,
         },
+    .odd = gate_odd,
     .gone = gate_gone,
 };

@@ -3,6 +3,7 @@
 
 #include "common/err.h"
 #include "common/mem.h"
+#include "proxy/body.h"
 
 #include <time.h>
 
@@ -79,9 +80,10 @@ static struct filter_request describe(const struct request *r)
         .target = m->path,
         .field = fields,
         .fields = count,
-        .http = 10 + m->minor,
+        .http = r->ex->client->version == 20 ? 20 : 10 + m->minor,
         .connect = inside ? r->host : STR_NONE,
         .sni = inside ? r->host : STR_NONE,
+        .body_complete = m->body == BODY_NONE,
         .now = time(NULL),
     };
 }
@@ -90,45 +92,13 @@ static void note(struct request *r, enum request_verdict verdict, const struct v
 {
     r->verdict = verdict;
     r->rule = v->rule;
-    r->evidence = v->evidence;
-    r->bypass = v->bypass;
+    r->evidence = arena_str(&r->ex->arena, v->evidence);
+    r->bypass = arena_str(&r->ex->arena, v->bypass);
     r->user = arena_str(&r->ex->arena, r->client->user); /* a reload may end the login meanwhile */
     incident_new(&r->incident);
 }
 
-bool request_judge(struct request *r)
-{
-    struct app *app = r->client->app;
-    if (!r->inspected) {
-        return true;
-    }
-    struct filter_request asked = describe(r);
-    struct actor who = {.user = r->client->user, .ip = r->client->conn_ip, .has_ip = true};
-    struct verdict v = filters_decide(r->hold->snapshot->filters, &asked, &who, &r->ex->arena);
-    switch (v.kind) {
-    case VERDICT_PASS:
-        return true;
-    case VERDICT_BYPASS:
-        app->count.bypassed++;
-        note(r, REQUEST_BYPASS, &v);
-        return true;
-    case VERDICT_BLOCK:
-    case VERDICT_NEED_BODY: /* no rule of these packs reads bodies; what cannot be read here could
-                               change a photo */
-        break;
-    }
-    if (conf_mode_for(request_conf(r), &r->client->conn_ip) == MODE_MONITOR) {
-        app->count.would_block++;
-        note(r, REQUEST_WOULD_BLOCK, &v);
-        return true;
-    }
-    app->count.blocked++;
-    note(r, REQUEST_BLOCK, &v);
-    answer_block(r->ex, request_conf(r), v.rule, r->host, &r->incident);
-    return false;
-}
-
-void request_forward(struct request *r)
+static void forward(struct request *r)
 {
     struct origin_key key = {
         .host = r->host,
@@ -137,7 +107,56 @@ void request_forward(struct request *r)
         .private_ok = r->inspected,
         .egress = r->hold->snapshot->egress,
     };
+    r->ex->req.scheme = str_z(r->scheme);
     exch_forward(r->ex, r->client->app->pool, &key);
+}
+
+/* What becomes of it, once no byte of the body can change that. */
+static void settle(struct request *r, const struct verdict *v)
+{
+    struct app *app = r->client->app;
+    if (v->kind == VERDICT_PASS) {
+        forward(r);
+    } else if (v->kind == VERDICT_BYPASS) {
+        app->count.bypassed++;
+        note(r, REQUEST_BYPASS, v);
+        forward(r);
+    } else if (conf_mode_for(request_conf(r), &r->client->conn_ip) == MODE_MONITOR) {
+        app->count.would_block++;
+        note(r, REQUEST_WOULD_BLOCK, v);
+        forward(r);
+    } else {
+        app->count.blocked++;
+        note(r, REQUEST_BLOCK, v);
+        answer_block(r->ex, r->hold->snapshot, v->rule, r->host, &r->incident);
+    }
+}
+
+static void on_body_read(struct request *r, const struct verdict *v)
+{
+    if (v != NULL) {
+        settle(r, v);
+        return;
+    }
+    r->client->app->count.blocked++;
+    request_refuse(r, 503, "proxy_internal_error",
+                   "too many bodies are being read at once; try again in a moment");
+}
+
+void request_judge(struct request *r)
+{
+    if (!r->inspected) {
+        forward(r);
+        return;
+    }
+    struct filter_request asked = describe(r);
+    struct actor who = {.user = r->client->user, .ip = r->client->conn_ip, .has_ip = true};
+    struct verdict v = filters_decide(r->hold->snapshot->filters, &asked, &who, &r->ex->arena);
+    if (v.kind == VERDICT_NEED_BODY) {
+        body_begin(r, &asked, &who, on_body_read);
+    } else {
+        settle(r, &v);
+    }
 }
 
 /*
@@ -165,6 +184,7 @@ static void give_up(struct request *r)
         r->dial = NULL;
     }
     pool_cancel(&r->verify);
+    body_cancel(r);
 }
 
 void request_bad(struct exch *ex, unsigned status, const char *why)

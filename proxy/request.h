@@ -22,6 +22,7 @@ struct request {
     struct auth_ask *ask;
     struct str login;                    /* the user whose password is being checked */
     void (*admitted)(struct request *r); /* called once the login is settled */
+    struct body *body;                   /* being judged */
     struct pool_wait verify;
     struct dial *dial;
 
@@ -47,12 +48,9 @@ void request_refuse(struct request *r, unsigned status, const char *proxy_error,
 
 /*
  * Judges the request in ex->req by the rules, as a request to r->host, and either answers it or
- * returns true: forward.
+ * sends it on its way to r->host:r->port; at once, or when enough of its body is there.
  */
-bool request_judge(struct request *r);
-
-/* Sends it on its way to r->host:r->port. */
-void request_forward(struct request *r);
+void request_judge(struct request *r);
 
 /* For struct exch_app. */
 void request_response(struct exch *ex);

@@ -95,6 +95,7 @@ static int build_egress(struct snapshot *s, struct diag *d)
     e->idle_ms = c->origin.timeouts.idle;
     e->max_age_ms = c->origin.timeouts.age;
     e->idle_max = (unsigned)c->origin.idle_max;
+    e->http2 = c->proxy.http2;
     e->conns_max = (unsigned)c->origin.conns_max;
     s->egress = e;
     return 0;
@@ -160,13 +161,19 @@ static int build_ca(struct snapshot *s, struct diag *d)
     return 0;
 }
 
+/* Of an HTTP/2 client: requests at once, and bytes of their bodies that wait for slow origins. */
+#define H2_STREAMS 100
+#define H2_HELD    ((size_t)4 << 20)
+
 static void build_client(struct snapshot *s)
 {
     const struct conf *c = s->conf;
-    s->client = (struct client_h1_conf){
-        .limits = {.line = c->proxy.limits.line,
-                   .head = c->proxy.limits.head,
-                   .fields = (unsigned)c->proxy.limits.fields},
+    const struct h1_limits limits = {.line = c->proxy.limits.line,
+                                     .head = c->proxy.limits.head,
+                                     .fields = (unsigned)c->proxy.limits.fields};
+    s->client = (struct client_conf){
+        .limits = limits,
+        .h2 = {.head = limits, .streams = H2_STREAMS, .held = H2_HELD},
         .idle_ms = c->proxy.timeouts.client_idle,
         .head_ms = c->proxy.timeouts.client_head,
         .body_ms = c->proxy.timeouts.client_body,

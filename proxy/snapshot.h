@@ -21,7 +21,7 @@ struct snapshot {
     struct ca *ca;
     struct names ca_names;     /* what the signer may sign for */
     struct htpasswd *htpasswd; /* NULL: none */
-    struct client_h1_conf client;
+    struct client_conf client;
     struct buf ca_pem, ca_der; /* of the root, to be handed out */
     struct str *watched;       /* files whose change calls for a reload; relative to conf->dir */
     size_t watched_count;

@@ -32,11 +32,12 @@ enum patience {
 };
 
 struct client_h1 {
+    struct client_end end;
     enum client_state state;
     struct worker *worker;
     struct conn *conn;
-    const struct client_h1_conf *conf;
-    const struct client_h1_app *app;
+    const struct client_conf *conf;
+    const struct client_app *app;
     void *app_conn;
     uint64_t number;
     struct exch *exch; /* READING, BUSY */
@@ -437,6 +438,7 @@ static void on_finished(struct exch *ex)
 }
 
 static const struct client_ops ops = {
+    .version = 11,
     .head = write_head,
     .body = write_body,
     .end = write_end,
@@ -446,10 +448,25 @@ static const struct client_ops ops = {
     .finished = on_finished,
 };
 
-struct client_h1 *client_h1_new(struct conn *c, uint64_t number, const struct client_h1_conf *conf,
-                                const struct client_h1_app *app, void *app_conn, struct str first)
+static void drain(struct client_end *e)
+{
+    struct client_h1 *h = CONTAINER_OF(e, struct client_h1, end);
+    h->draining = true;
+    if (h->state == CLIENT_IDLE) {
+        worker_ready(h->worker, &h->ready, go_on);
+    }
+}
+
+static void close_now(struct client_end *e)
+{
+    end(CONTAINER_OF(e, struct client_h1, end), false);
+}
+
+struct client_end *client_h1_new(struct conn *c, uint64_t number, const struct client_conf *conf,
+                                 const struct client_app *app, void *app_conn, struct str first)
 {
     struct client_h1 *h = xnew(struct client_h1);
+    h->end = (struct client_end){.drain = drain, .close = close_now};
     h->worker = c->worker;
     h->conn = c;
     h->conf = conf;
@@ -466,7 +483,7 @@ struct client_h1 *client_h1_new(struct conn *c, uint64_t number, const struct cl
         worker_ready(h->worker, &h->ready, go_on);
     }
     conn_read(c);
-    return h;
+    return &h->end;
 }
 
 struct conn *client_h1_conn(const struct exch *ex)
@@ -488,17 +505,4 @@ struct conn *client_h1_take(struct exch *ex, struct bytes *rest)
     c->pause = 0;
     worker_bury(h->worker, &h->grave, bury);
     return c;
-}
-
-void client_h1_drain(struct client_h1 *h)
-{
-    h->draining = true;
-    if (h->state == CLIENT_IDLE) {
-        worker_ready(h->worker, &h->ready, go_on);
-    }
-}
-
-void client_h1_close(struct client_h1 *h)
-{
-    end(h, false);
 }

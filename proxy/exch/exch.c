@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/uio.h>
 
+#define KEPT_MAX ((size_t)64 << 10) /* of a request's body, for a second try */
 #define HELD_HIGH                                                                                \
     ((size_t)64 << 10) /* bytes of a request's body that wait for an origin before reading stops \
                         */
@@ -25,7 +26,7 @@ struct exch *exch_new(struct worker *w, const struct client_ops *client, void *c
     ex->number = number;
     ex->app = app;
     ex->app_conn = app_conn;
-    ex->held.pool = &w->chunks;
+    ex->held.pool = ex->kept.pool = &w->chunks;
     ex->req.arena = ex->res.arena = &ex->arena;
     return ex;
 }
@@ -82,6 +83,7 @@ void exch_free(struct exch *ex)
     }
     ex->app->done(ex);
     bytes_free(&ex->held);
+    bytes_free(&ex->kept);
     worker_bury(ex->worker, &ex->grave, bury);
 }
 
@@ -106,6 +108,20 @@ static bool wants_no_more(const struct exch *ex)
     return ex->res_ended && (ex->res.status >= 400 || !ex->res.keep_alive);
 }
 
+/* What an origin may refuse unread (HTTP/2) is kept as long as it is little and not answered. */
+static void give_body(struct exch *ex, const void *data, size_t len)
+{
+    ex->body_given = true;
+    if (ex->body_gone || !ex->origin->may_refuse || ex->got_bytes ||
+        ex->kept.len + len > KEPT_MAX) {
+        ex->body_gone = true;
+        bytes_free(&ex->kept);
+    } else {
+        bytes_append(&ex->kept, data, len);
+    }
+    ex->origin->body(ex, data, len);
+}
+
 void exch_req_body(struct exch *ex, const void *data, size_t len)
 {
     ex->req_bytes += len;
@@ -113,8 +129,7 @@ void exch_req_body(struct exch *ex, const void *data, size_t len)
         return;
     }
     if (ex->origin != NULL) {
-        ex->body_given = true;
-        ex->origin->body(ex, data, len);
+        give_body(ex, data, len);
         if (ex->origin->is_full(ex)) {
             if (wants_no_more(ex)) {
                 drop_origin(ex);
@@ -125,7 +140,9 @@ void exch_req_body(struct exch *ex, const void *data, size_t len)
         return;
     }
     bytes_append(&ex->held, data, len);
-    if (ex->held.len >= HELD_HIGH) {
+    if (ex->holding) {
+        ex->app->held(ex);
+    } else if (ex->held.len >= HELD_HIGH) {
         ex->client->pause(ex, true);
     }
 }
@@ -139,6 +156,8 @@ void exch_req_end(struct exch *ex, const struct trailers *t)
     if (ex->origin != NULL) {
         ex->req_sent = true;
         ex->origin->end(ex, &ex->req_trailers);
+    } else if (ex->holding) {
+        ex->app->held(ex);
     }
     maybe_finish(ex);
 }
@@ -211,15 +230,38 @@ static bool has_bound_login(const struct msg *m)
     return false;
 }
 
+void exch_hold(struct exch *ex)
+{
+    assert(!ex->decided);
+    ex->holding = true;
+    if (ex->req.expect_continue && ex->req_bytes == 0) { /* RFC 9110, 10.1.1 */
+        ex->req.expect_continue = false;
+        msg_find(&ex->req, FIELD_EXPECT)->hop = true;
+        ex->res =
+            (struct msg){.arena = &ex->arena, .minor = 1, .status = 100, .reason = STR("Continue")};
+        ex->client->head(ex);
+    }
+}
+
+void exch_pause(struct exch *ex, bool stop)
+{
+    ex->client->pause(ex, stop);
+}
+
 void exch_forward(struct exch *ex, struct pool *pool, const struct origin_key *key)
 {
     assert(!ex->decided);
+    ex->holding = false;
+    if (ex->held.len >= HELD_HIGH) {
+        ex->client->pause(ex, true); /* until an origin takes it */
+    }
     ex->decided = ex->forwarding = true;
     ex->pool = pool;
     ex->key = *key;
     ex->key.host = arena_str(&ex->arena, key->host);
     ex->key.client = ex->number;
     ex->key.bound_login = has_bound_login(&ex->req);
+    ex->key.h1_only = ex->key.bound_login || ex->req.upgrade.len > 0;
     seek_origin(ex);
 }
 
@@ -237,11 +279,10 @@ void exch_attached(struct exch *ex, const struct origin_ops *ops, void *end, uns
         struct iovec iov[8];
         size_t count = bytes_peek(&ex->held, iov, ARRAY_LEN(iov)), sum = 0;
         for (size_t i = 0; i < count; i++) {
-            ops->body(ex, iov[i].iov_base, iov[i].iov_len);
+            give_body(ex, iov[i].iov_base, iov[i].iov_len);
             sum += iov[i].iov_len;
         }
         bytes_drop(&ex->held, sum);
-        ex->body_given = true;
     }
     if (ex->req_ended) {
         ex->req_sent = true;
@@ -307,6 +348,24 @@ void exch_origin_failed(struct exch *ex, int err, const char *detail)
         maybe_finish(ex);
     } else {
         ex->app->bad_gateway(ex, err, detail);
+    }
+}
+
+void exch_origin_refused(struct exch *ex, bool h1)
+{
+    bool again = !ex->retried && !ex->body_gone && !ex->res_started && !ex->interim;
+    drop_origin(ex);
+    if (again) {
+        bytes_move(&ex->kept, &ex->held); /* what went comes first */
+        bytes_move(&ex->held, &ex->kept);
+        ex->body_given = false;
+        ex->retried = ex->forwarding = true;
+        ex->key.fresh = true;
+        ex->key.h1_only |= h1;
+        seek_origin(ex);
+    } else {
+        ex->unprocessed = !ex->interim;
+        exch_origin_failed(ex, ERR_EOF, "the origin refused to take the request");
     }
 }
 
@@ -416,6 +475,7 @@ void exch_answer(struct exch *ex, struct str body)
 {
     drop_origin(ex);
     ex->decided = true;
+    ex->holding = false;
     bytes_free(&ex->held);
     if (ex->res_ended) {
         return;

@@ -25,6 +25,7 @@ struct conn;
 /* What the exchange tells the client's end. All take everything; nothing is answered before the
  * drain. */
 struct client_ops {
+    unsigned version;              /* 11, 20 */
     void (*head)(struct exch *ex); /* write ex->res: a 1xx, or the final one */
     void (*body)(struct exch *ex, const void *data, size_t len);
     void (*end)(struct exch *ex, const struct trailers *t); /* t may be NULL */
@@ -36,6 +37,7 @@ struct client_ops {
 
 /* What the exchange tells the origin's end, a struct origin attached by origin_attach(). */
 struct origin_ops {
+    bool may_refuse; /* it may tell that a request was not looked at: exch_origin_refused() */
     void (*head)(struct exch *ex); /* write ex->req */
     void (*body)(struct exch *ex, const void *data, size_t len);
     void (*end)(struct exch *ex, const struct trailers *t);
@@ -53,6 +55,11 @@ struct exch_app {
      * the client's connection over (CONNECT).
      */
     void (*request)(struct exch *ex);
+    /*
+     * After exch_hold(): more of the body lies in ex->held, or ex->req_ended. May call
+     * exch_forward() or exch_answer().
+     */
+    void (*held)(struct exch *ex);
     /* A final response's head is about to go to the client; its fields may be changed. */
     void (*response)(struct exch *ex);
     /*
@@ -98,21 +105,25 @@ struct exch {
     struct pool *pool;     /* set by exch_forward(), with the key, for a second try */
     struct origin_key key;
     struct bytes held; /* request body that has to wait */
+    struct bytes kept; /* and what of it went to an origin that may yet refuse it */
     struct trailers req_trailers;
 
     bool decided : 1;     /* forwarded or answered */
+    bool holding : 1;     /* undecided, and the app is told of the body: exch_hold() */
     bool forwarding : 1;  /* to an origin: waiting for one, or attached */
     bool req_ended : 1;   /* all of the request is here */
     bool req_sent : 1;    /* and has been given to the origin's end */
     bool res_started : 1; /* a final head went to the client */
     bool res_ended : 1;
     bool retried : 1;
-    bool body_given : 1; /* some of the body went to an origin: it cannot be repeated */
+    bool body_given : 1; /* some of the body went to an origin: it is not in `held` */
+    bool body_gone : 1;  /* and not in `kept` either: it cannot be sent again */
     bool finished : 1;
     bool interim : 1;      /* a 1xx went to the client */
     bool reused : 1;       /* the connection of its origin is not a fresh one */
     bool got_bytes : 1;    /* some of a response came from it */
     bool close_client : 1; /* the client's connection must not go on behind this exchange */
+    bool unprocessed : 1;  /* the origin has said that it did nothing with the request */
 
     enum exch_outcome outcome;
     struct ready ready;
@@ -158,8 +169,19 @@ void exch_res_upgrade(struct exch *ex,
 void exch_origin_room(struct exch *ex);
 void exch_res_bytes(struct exch *ex); /* bytes of a response have come, readable or not */
 void exch_origin_failed(struct exch *ex, int err, const char *detail); /* detached by this */
+/* The same, and the origin has not looked at the request (RFC 9113, 8.7): whatever it is, it may be
+ * sent again. `h1`: but by HTTP/1.1 (HTTP_1_1_REQUIRED). */
+void exch_origin_refused(struct exch *ex, bool h1);
 
 /* From the app, in request() or any time later. */
+
+/*
+ * The app wants to see the body before it decides: held() tells of it. A client that waits for 100
+ * (Continue) gets it from here.
+ */
+void exch_hold(struct exch *ex);
+/* While holding: no more of the body for now, or go on. */
+void exch_pause(struct exch *ex, bool stop);
 
 /* Sends the request to an origin of `key`. `ex->req` must have its final form. */
 void exch_forward(struct exch *ex, struct pool *pool, const struct origin_key *key);

@@ -13,7 +13,17 @@
 
 enum {
     BUCKETS = 256,
-    HOSTS_KEPT = 512
+    HOSTS_KEPT = 512,
+    STREAMS_EACH = 100
+};
+
+#define H1_ASKED_MS ((uint64_t)10 * 60 * 1000)
+
+/* What an origin speaks, as it was last seen. */
+enum protocol {
+    PROTO_UNKNOWN,
+    PROTO_H1,
+    PROTO_H2
 };
 
 /* All about one origin under one egress. */
@@ -27,17 +37,22 @@ struct pool_host {
     bool tls, private_ok;
     struct list idle; /* struct origin, last used first */
     struct list busy;
+    struct list shared; /* HTTP/2 */
     struct list making; /* DIALING, SECURING */
     struct list waits;
-    unsigned idle_count, busy_count, making_count;
-    uint64_t fact_ms; /* when it last verified; 0: never */
+    unsigned idle_count, busy_count, shared_count, making_count;
+    unsigned making_h1;   /* of those on the way, HTTP/1.1 only */
+    uint64_t fact_ms;     /* when it last verified; 0: never */
+    enum protocol proto;  /* what it spoke then */
+    uint64_t h1_until_ms; /* it has asked for HTTP/1.1: not HTTP/2 before this */
 };
 
 struct pool {
     struct worker *worker;
     struct list bucket[BUCKETS];
     unsigned hosts;
-    unsigned owned; /* connections that belong to one client */
+    uint64_t serial; /* of the newest connection */
+    unsigned owned;  /* connections that belong to one client */
     struct pool_stats stats;
 };
 
@@ -66,12 +81,14 @@ struct pool *pool_new(struct worker *w)
 
 static bool is_empty(const struct pool_host *h)
 {
-    return h->idle_count + h->busy_count + h->making_count == 0 && list_is_empty(&h->waits);
+    return h->idle_count + h->busy_count + h->shared_count + h->making_count == 0 &&
+           list_is_empty(&h->waits);
 }
 
 static bool is_full(const struct pool_host *h)
 {
-    return h->making_count + h->busy_count + h->idle_count >= h->egress->conns_max;
+    return h->making_count + h->busy_count + h->shared_count + h->idle_count >=
+           h->egress->conns_max;
 }
 
 static void drop_host(struct pool_host *h)
@@ -120,6 +137,7 @@ static struct pool_host *host_for(struct pool *p, const struct origin_key *key)
     h->private_ok = key->private_ok;
     list_init(&h->idle);
     list_init(&h->busy);
+    list_init(&h->shared);
     list_init(&h->making);
     list_init(&h->waits);
     list_append(bucket, &h->link);
@@ -133,6 +151,7 @@ static void bury_origin(struct grave *g)
 {
     struct origin *o = CONTAINER_OF(g, struct origin, grave);
     h1_free(&o->parser);
+    h2_free(o->h2);
     egress_unref(o->egress);
     free(o);
 }
@@ -145,6 +164,8 @@ static unsigned *count_of(struct origin *o)
         return &h->idle_count;
     case ORIGIN_BUSY:
         return &h->busy_count;
+    case ORIGIN_SHARED:
+        return &h->shared_count;
     case ORIGIN_DIALING:
     case ORIGIN_SECURING:
     case ORIGIN_CLOSED:
@@ -164,11 +185,29 @@ static void change_state(struct origin *o, enum origin_state to)
         return;
     }
     ++*count_of(o);
-    struct list *list = to == ORIGIN_IDLE ? &h->idle : to == ORIGIN_BUSY ? &h->busy : &h->making;
+    struct list *list = to == ORIGIN_IDLE     ? &h->idle
+                        : to == ORIGIN_BUSY   ? &h->busy
+                        : to == ORIGIN_SHARED ? &h->shared
+                                              : &h->making;
     list_prepend(list, &o->link);
 }
 
 static void start_needed(struct pool_host *h);
+
+static bool is_making(const struct origin *o)
+{
+    return o->state == ORIGIN_DIALING || o->state == ORIGIN_SECURING;
+}
+
+/* Who was to get a stream waits again, as the next. */
+static void take_back(struct pool_wait *wait)
+{
+    wait->origin->given_count--;
+    wait->origin = NULL;
+    worker_not_ready(&wait->now);
+    list_drop(&wait->link);
+    list_prepend(&wait->host->waits, &wait->link);
+}
 
 static void close_origin(struct origin *o)
 {
@@ -184,6 +223,14 @@ static void close_origin(struct origin *o)
         conn_close(o->conn);
         o->conn = NULL;
     }
+    while (o->h2 != NULL && !list_is_empty(&o->given)) {
+        take_back(LIST_OF(o->given.prev, struct pool_wait, link));
+    }
+    worker_not_ready(&o->ready);
+    if (o->h2 != NULL) {
+        assert(list_is_empty(&o->calls));
+        h2_abandon(o->h2); /* this may be inside one of its calls */
+    }
     if (o->promised != NULL) { /* found dead before its taker had it: he is the next again */
         struct pool_wait *wait = o->promised;
         o->promised = NULL;
@@ -192,6 +239,7 @@ static void close_origin(struct origin *o)
         list_prepend(&h->waits, &wait->link);
     }
     h->pool->owned -= o->client != 0;
+    h->making_h1 -= is_making(o) && o->h1_only;
     change_state(o, ORIGIN_CLOSED);
     worker_bury(h->pool->worker, &o->grave, bury_origin);
     start_needed(h);
@@ -259,6 +307,85 @@ static void give(struct origin *o, struct pool_wait *wait)
     serve(wait, o, 0, NULL);
 }
 
+/* ---- HTTP/2: one connection for many ---- */
+
+static bool may_share(const struct origin *o, const struct pool_wait *wait)
+{
+    return !wait->h1_only && (o->client == 0 || o->client == wait->client) &&
+           !(wait->fresh && o->serial <= wait->serial) && origin_h2_free(o) > o->given_count;
+}
+
+static void give_stream(struct origin *o, struct pool_wait *wait)
+{
+    timer_clear(&o->conn->timer);
+    if (o->client == 0 && tls_asked_certificate(o->conn->top)) {
+        origin_claim(o, wait->client);
+    }
+    serve(wait, o, 0, NULL);
+    list_append(&o->given, &wait->link);
+    o->given_count++;
+}
+
+/* Streams find their next users; a connection without any rests, or goes when it is of no more
+ * use. */
+static void offer_streams(struct origin *o)
+{
+    struct pool_host *h = o->host;
+    if (is_stale(o) || o->conn->eof || o->conn->error != 0) {
+        o->leaving = true;
+    }
+    LIST_EACH_SAFE (it, &h->waits) {
+        struct pool_wait *wait = LIST_OF(it, struct pool_wait, link);
+        if (wait->exch == NULL) {
+            serve(wait, NULL, 0, NULL);
+        } else if (may_share(o, wait)) {
+            give_stream(o, wait);
+        }
+    }
+    if (h2_count(o->h2) > 0 || o->given_count > 0) {
+        return;
+    }
+    o->old = true;
+    if (o->leaving) {
+        close_origin(o);
+    } else if (!timer_is_set(&o->conn->timer)) {
+        timer_set(&h->pool->worker->timers, &o->conn->timer, o->egress->idle_ms, on_idle_too_long);
+    }
+}
+
+static struct origin *find_shared(struct pool_host *h, const struct pool_wait *wait)
+{
+    LIST_EACH_SAFE (it, &h->shared) {
+        struct origin *o = LIST_OF(it, struct origin, link);
+        if (is_stale(o) && !o->leaving) {
+            offer_streams(o);
+        } else if (may_share(o, wait)) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+void origin_freed(struct origin *o)
+{
+    if (o->state == ORIGIN_SHARED && !o->conn->closed) {
+        offer_streams(o);
+    }
+}
+
+void origin_lost(struct origin *o)
+{
+    close_origin(o);
+}
+
+void origin_speaks_h1_only(struct origin *o)
+{
+    struct pool_host *h = o->host;
+    h->h1_until_ms = worker_now_ms(h->pool->worker) + H1_ASKED_MS;
+    h->proto = PROTO_H1;
+    o->leaving = true;
+}
+
 /* May `wait` have `o`, which is free? */
 static bool may_have(const struct origin *o, const struct pool_wait *wait)
 {
@@ -300,8 +427,22 @@ static void on_made(struct origin *o)
     struct pool_host *h = o->host;
     h->fact_ms = worker_now_ms(h->pool->worker);
     o->born_ms = h->fact_ms;
+    o->serial = ++h->pool->serial;
+    h->making_h1 -= o->h1_only;
     timer_clear(&o->conn->timer);
-    offer(o);
+    bool h2 = h->tls && str_eq(tls_alpn(o->conn->top), STR("h2"));
+    if (!o->h1_only) {
+        h->proto = h2 ? PROTO_H2 : PROTO_H1;
+    }
+    if (h2) {
+        list_init(&o->given);
+        change_state(o, ORIGIN_SHARED);
+        origin_h2_start(o);
+        offer_streams(o);
+    } else {
+        offer(o);
+    }
+    start_needed(h); /* those that were counted on the other protocol */
 }
 
 /* The one who has waited longest hears of it; so do all who only wanted to know. */
@@ -313,7 +454,8 @@ static void on_not_made(struct origin *o, int err, const char *detail)
     h->fact_ms = 0;
     LIST_EACH_SAFE (it, &h->waits) {
         struct pool_wait *wait = LIST_OF(it, struct pool_wait, link);
-        if (wait->exch == NULL || !told) {
+        bool counts_on_it = !o->h1_only && h->proto != PROTO_H1 && !wait->h1_only;
+        if (wait->exch == NULL || counts_on_it || !told) {
             told |= wait->exch != NULL;
             serve(wait, NULL, err, detail);
         }
@@ -377,7 +519,8 @@ static void on_dialed(void *ctx, const struct dial_result *result)
     }
     change_state(o, ORIGIN_SECURING);
     conn_own(o->conn, &securing_ops, o);
-    int err = tls_connect(o->conn, h->egress->tls, str_of(h->name, h->len), ALPN_H1);
+    int err = tls_connect(o->conn, h->egress->tls, str_of(h->name, h->len),
+                          o->h1_only ? ALPN_H1 : ALPN_H2_H1);
     if (err != 0) {
         on_not_made(o, err, err_str(err));
         return;
@@ -386,9 +529,11 @@ static void on_dialed(void *ctx, const struct dial_result *result)
     conn_read(o->conn);
 }
 
-static void make(struct pool_host *h)
+static void make(struct pool_host *h, bool h1_only)
 {
     struct origin *o = xnew(struct origin);
+    o->h1_only = h1_only;
+    h->making_h1 += h1_only;
     o->host = h;
     o->egress = egress_ref(h->egress);
     o->state = ORIGIN_DIALING;
@@ -399,24 +544,55 @@ static void make(struct pool_host *h)
                          h->private_ok, on_dialed, o);
 }
 
-/* As many connections on the way as there are who wait, within the limit. One serves all who only
- * want to know. */
-static void start_needed(struct pool_host *h)
+/* How many connections the exchanges that wait need, by HTTP/1.1 and as it comes. */
+static void count_needed(const struct pool_host *h, unsigned *h1, unsigned *any)
 {
-    unsigned wanted = 0;
+    unsigned streams = 0;
     bool facts = false;
+    *h1 = *any = 0;
     LIST_EACH (it, &h->waits) {
         const struct pool_wait *wait = LIST_OF(it, struct pool_wait, link);
-        wanted += wait->exch != NULL;
+        *h1 += wait->exch != NULL && wait->h1_only;
+        streams += wait->exch != NULL && !wait->h1_only;
         facts |= wait->exch == NULL;
     }
-    wanted = wanted > 0 ? wanted : facts;
-    while (h->making_count < wanted && !is_full(h)) {
-        make(h);
+    if (h->proto == PROTO_H1 || !h->tls || !h->egress->http2) {
+        *any = streams;
+    } else { /* one for all, or for as many as origins commonly let have streams */
+        *any = (streams + STREAMS_EACH - 1) / STREAMS_EACH;
+    }
+    if (facts && *h1 == 0 && *any == 0 && h->making_count == 0) {
+        *(h->egress->http2 ? any : h1) = 1; /* one serves all who only want to know */
+    }
+}
+
+/* As many connections on the way as there are who wait, within the limit. */
+static void start_needed(struct pool_host *h)
+{
+    unsigned h1, any;
+    count_needed(h, &h1, &any);
+    while (h->making_h1 < h1 && !is_full(h)) {
+        make(h, true);
+    }
+    while (h->making_count - h->making_h1 < any && !is_full(h)) {
+        make(h, false);
     }
 }
 
 /* Waiting. */
+
+static void attach(struct pool_wait *wait)
+{
+    struct origin *o = wait->origin;
+    if (o->state != ORIGIN_SHARED) {
+        o->promised = NULL;
+        origin_h1_attach(o, wait->exch);
+        return;
+    }
+    list_drop(&wait->link);
+    o->given_count--;
+    origin_h2_attach(o, wait->exch);
+}
 
 static void on_wait_served(struct ready *r)
 {
@@ -427,8 +603,7 @@ static void on_wait_served(struct ready *r)
     } else if (wait->err != 0) {
         exch_origin_failed(wait->exch, wait->err, wait->detail);
     } else {
-        wait->origin->promised = NULL;
-        origin_h1_attach(wait->origin, wait->exch);
+        attach(wait);
     }
 }
 
@@ -441,6 +616,9 @@ static void begin(struct pool_wait *wait, struct pool_host *h, const struct orig
     wait->client = key->client;
     wait->bound_login = key->bound_login;
     wait->fresh = key->fresh;
+    wait->h1_only = key->h1_only || !h->tls || !h->egress->http2 ||
+                    worker_now_ms(h->pool->worker) < h->h1_until_ms;
+    wait->serial = h->pool->serial;
     wait->err = 0;
 }
 
@@ -465,7 +643,13 @@ void pool_get(struct pool *p, struct pool_wait *wait, const struct origin_key *k
 {
     struct pool_host *h = host_for(p, key);
     begin(wait, h, key);
-    struct origin *o = key->fresh ? NULL : find_idle(h, key->client);
+    struct origin *o = find_shared(h, wait);
+    if (o != NULL) {
+        p->stats.reuses++;
+        give_stream(o, wait);
+        return;
+    }
+    o = key->fresh || (h->proto == PROTO_H2 && !wait->h1_only) ? NULL : find_idle(h, key->client);
     if (o != NULL) {
         p->stats.reuses++;
         give(o, wait);
@@ -484,12 +668,18 @@ void pool_verify(struct pool *p, struct pool_wait *wait, const struct origin_key
     begin(wait, h, key);
     wait->exch = NULL;
     bool fresh = h->fact_ms != 0 && worker_now_ms(p->worker) - h->fact_ms <= POOL_FACT_MS;
-    if (fresh || find_idle(h, key->client) != NULL) {
+    if (fresh || find_shared(h, wait) != NULL || find_idle(h, key->client) != NULL) {
         serve(wait, NULL, 0, NULL);
         return;
     }
     list_append(&h->waits, &wait->link);
     start_needed(h);
+}
+
+bool pool_speaks_h2(struct pool *p, const struct origin_key *key)
+{
+    const struct pool_host *h = host_for(p, key);
+    return h->egress->http2 && h->proto == PROTO_H2;
 }
 
 void pool_cancel(struct pool_wait *wait)
@@ -503,8 +693,13 @@ void pool_cancel(struct pool_wait *wait)
     if (wait->origin != NULL) { /* found, not attached yet */
         struct origin *o = wait->origin;
         wait->origin = NULL;
-        o->promised = NULL;
-        offer(o);
+        if (o->state == ORIGIN_SHARED) {
+            o->given_count--;
+            offer_streams(o);
+        } else {
+            o->promised = NULL;
+            offer(o);
+        }
     }
 }
 
@@ -545,8 +740,20 @@ void pool_client_gone(struct pool *p, uint64_t client)
 {
     for (unsigned i = 0; i < BUCKETS && p->owned > 0; i++) {
         LIST_EACH (it, &p->bucket[i]) {
-            close_all(&LIST_OF(it, struct pool_host, link)->idle, client);
+            struct pool_host *h = LIST_OF(it, struct pool_host, link);
+            close_all(&h->idle, client);
+            close_all(&h->shared, client); /* its own: nobody else is on it */
         }
+    }
+}
+
+/* No new streams; what has none goes at once. */
+static void leave_all(struct pool_host *h)
+{
+    LIST_EACH_SAFE (it, &h->shared) {
+        struct origin *o = LIST_OF(it, struct origin, link);
+        o->leaving = true;
+        offer_streams(o);
     }
 }
 
@@ -557,6 +764,7 @@ void pool_retire(struct pool *p, const struct egress *current)
             struct pool_host *h = LIST_OF(it, struct pool_host, link);
             if (h->egress != current) {
                 close_all(&h->idle, 0);
+                leave_all(h);
                 if (is_empty(h)) {
                     drop_host(h);
                 }
@@ -571,6 +779,7 @@ void pool_free(struct pool *p)
         LIST_EACH_SAFE (it, &p->bucket[i]) {
             struct pool_host *h = LIST_OF(it, struct pool_host, link);
             close_all(&h->idle, 0);
+            close_all(&h->shared, 0);
             close_all(&h->making, 0);
             assert(is_empty(h));
             drop_host(h);
@@ -586,7 +795,7 @@ struct pool_stats pool_stats(const struct pool *p)
         LIST_EACH (it, &p->bucket[i]) {
             const struct pool_host *h = LIST_OF(it, struct pool_host, link);
             s.idle += h->idle_count;
-            s.busy += h->busy_count;
+            s.busy += h->busy_count + h->shared_count;
         }
     }
     return s;

@@ -33,6 +33,7 @@ struct egress {
     uint64_t max_age_ms;     /* of a connection; then it is not used again */
     unsigned idle_max;       /* unused connections per origin and worker */
     unsigned conns_max;      /* connections per origin and worker; others wait */
+    bool http2;              /* offer it */
     _Atomic unsigned refs;
     char *texts; /* strings of `dial` */
     void (*free)(struct egress *e);
@@ -48,6 +49,7 @@ struct origin_key {
     bool tls;
     bool private_ok;  /* see dial_start() */
     bool bound_login; /* the request carries a login that is bound to the connection */
+    bool h1_only;     /* by HTTP/1.1: an upgrade, a bound login, or the origin asks for it */
     bool fresh;       /* a new connection: one from the pool has just failed */
     uint64_t client;  /* whose own connections may be used; never 0 */
     struct egress *egress;
@@ -64,7 +66,8 @@ struct pool_wait {
     struct origin *origin;            /* found, to be attached in the drain */
     struct pool_host *host;
     uint64_t client;
-    bool bound_login, fresh;
+    bool bound_login, h1_only, fresh;
+    uint64_t serial; /* the pool's newest connection when it began */
     int err;
     char detail[200];
     bool waiting;
@@ -85,6 +88,9 @@ void pool_get(struct pool *p, struct pool_wait *wait, const struct origin_key *k
  */
 void pool_verify(struct pool *p, struct pool_wait *wait, const struct origin_key *key);
 #define POOL_FACT_MS ((uint64_t)5 * 60 * 1000)
+
+/* Does the origin speak HTTP/2, as far as is known? */
+bool pool_speaks_h2(struct pool *p, const struct origin_key *key);
 
 /* Waits no more. */
 void pool_cancel(struct pool_wait *wait);

@@ -175,6 +175,44 @@ struct h1_fault hop_response(struct msg *m, struct str method)
     return H1_FINE;
 }
 
+/* What both directions have in common: nothing of the hop is left but Content-Length and TE. */
+static void read_h2(struct msg *m, bool ends)
+{
+    m->minor = 1;
+    m->keep_alive = true;
+    for (unsigned i = 0; i < m->field_count; i++) {
+        struct field *f = &m->fields[i];
+        f->hop |= is_hop_field(f->id);
+        if (f->id == FIELD_CONTENT_LENGTH) { /* nghttp2 lets only one through, and a number */
+            m->has_length = str_u64(f->value, &m->length) && m->length <= INT64_MAX;
+        }
+    }
+    m->body = ends ? BODY_NONE : m->has_length ? BODY_LENGTH : BODY_STREAM;
+}
+
+struct h1_fault hop_request_h2(struct msg *m, bool ends)
+{
+    read_h2(m, ends);
+    if (method_is(m, "CONNECT")) {
+        return H1_BAD("CONNECT inside HTTP/2");
+    }
+    unsigned hosts = msg_count(m, FIELD_HOST);
+    if (hosts > 1) {
+        return H1_BAD("more than one Host");
+    }
+    if (m->authority.len == 0 && hosts == 1) {
+        m->authority = msg_find(m, FIELD_HOST)->value;
+    }
+    const struct field *expect = msg_find(m, FIELD_EXPECT);
+    m->expect_continue = expect != NULL && !ends && str_ieq(expect->value, STR("100-continue"));
+    return H1_FINE;
+}
+
+void hop_response_h2(struct msg *m, bool ends)
+{
+    read_h2(m, ends || m->status < 200);
+}
+
 static const struct str not_in_trailers[] = {
     STR_INIT("cookie"),
     STR_INIT("set-cookie"),

@@ -25,6 +25,13 @@ struct h1_fault hop_request(struct msg *m);
 struct h1_fault hop_response(struct msg *m, struct str method);
 
 /*
+ * The same for heads that came by HTTP/2, whose codec has checked form and framing (RFC 9113, 8):
+ * `ends` says that no body follows. The authority is :authority, else Host.
+ */
+struct h1_fault hop_request_h2(struct msg *m, bool ends);
+void hop_response_h2(struct msg *m, bool ends);
+
+/*
  * True when this field may stand in a trailer section that we forward: none that a receiver who
  * puts trailers and head together would take for framing, routing, a login, a method or a control
  * (RFC 9110, 6.5.1). The rules have judged the head only.

@@ -16,8 +16,17 @@ enum {
     CACHE_MAX = 2048,
     BUCKETS = 1024
 };
-#define TTL_MAX_S      3600 /* an address is asked for again within the hour, whatever its TTL says */
-#define NEGATIVE_TTL_S 10   /* a name that does not exist is asked for again after this */
+#define TTL_MAX_S 3600 /* an address is asked for again within the hour, whatever its TTL says */
+/* How often a name is asked for. Each try waits twice as long as the one before, first for the
+ * configured time. From 1.32 on c-ares starts at a quarter of a second where the server has been
+ * quick so far, too little for a name that takes it a while; more tries, none longer than the
+ * configured time, come to about as much in all. */
+#if ARES_VERSION >= 0x012000
+#define TRIES 6
+#else
+#define TRIES 3
+#endif
+#define NEGATIVE_TTL_S 10 /* a name that does not exist is asked for again after this */
 
 /* One name and family: being asked for, or known until `until_ms`. */
 struct record {
@@ -142,11 +151,15 @@ static int open_channel(struct dns *d, const struct dns_conf *conf)
      * list (here an empty one) would make another of it. */
     struct ares_options options = {.flags = ARES_FLAG_NOALIASES,
                                    .timeout = (int)conf->timeout_ms,
-                                   .tries = (int)conf->tries,
+                                   .tries = TRIES,
                                    .sock_state_cb = on_socket,
                                    .sock_state_cb_data = d};
     int mask = ARES_OPT_FLAGS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
                ARES_OPT_DOMAINS;
+#ifdef ARES_OPT_MAXTIMEOUTMS
+    options.maxtimeout = (int)conf->timeout_ms;
+    mask |= ARES_OPT_MAXTIMEOUTMS;
+#endif
     int r = ares_init_options(&d->channel, &options, mask);
     if (r == ARES_SUCCESS && conf->servers != NULL && conf->servers[0] != '\0') {
         r = ares_set_servers_ports_csv(d->channel, conf->servers);

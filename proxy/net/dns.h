@@ -17,7 +17,6 @@ enum {
 struct dns_conf {
     const char *servers; /* "127.0.0.1:53,[::1]:53,…"; NULL or empty: the system's */
     unsigned timeout_ms; /* of one try */
-    unsigned tries;
 };
 
 struct dns_answer {

@@ -31,7 +31,8 @@ struct origin_tls *origin_tls_ref(struct origin_tls *o);
 void origin_tls_unref(struct origin_tls *o);
 
 /* The ALPN list to offer, in the wire's form: each name behind its length. */
-#define ALPN_H1 STR("\x08http/1.1")
+#define ALPN_H1    STR("\x08http/1.1")
+#define ALPN_H2_H1 STR("\x02h2\x08http/1.1")
 
 /*
  * Starts TLS with the origin `host` (a name or an address) on `c`; `secured` tells how it went:

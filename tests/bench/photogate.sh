@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # photogate as a peer of the proxy benchmark kit: copy it to the kit's peers/; see README.md beside it.
 PEER_DESC="photogate: pooled verified origin connections, rules, name-constrained issuing CA in a process of its own"
-PEER_CAPS="req1 conn cold bulk tunnel idle block rules"
+PEER_CAPS="req1 req2 conn cold bulk tunnel idle block rules"
 
 # The kit's CA signs the issuing CA, as a corporate PKI would (docs/ca.md): a request, signed by openssl with the extensions
 # that it asks for, imported with all above it.

@@ -30,7 +30,7 @@ def known_keys():
         if match := re.fullmatch(r"\[([a-z.]+)\]", line):
             section = match[1]
         elif line:
-            key, default, kind = re.fullmatch(r"([a-z_]+) = (.*) # (.*)", line).groups()
+            key, default, kind = re.fullmatch(r"([a-z0-9_]+) = (.*) # (.*)", line).groups()
             tomllib.loads(f"x = {default}")
             keys[f"{section}.{key}"] = Key(default, kind)
     return keys

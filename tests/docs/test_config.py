@@ -6,7 +6,7 @@ import tomllib
 from kit import TOP, known_keys, photogate
 
 SHIPPED = TOP / "proxy.toml"
-SETTING = re.compile(r"#([a-z_]+ = .*)")
+SETTING = re.compile(r"#([a-z0-9_]+ = .*)")
 # What the shipped file sets; all else in it is a comment.
 SET = {"certs.dir": "run/ca", "log.access": "run/log/access.log", "log.block": "run/log/block.log"}
 
@@ -59,7 +59,7 @@ def rows():
     for line in (TOP / "docs/config.md").read_text().splitlines():
         if match := re.match(r"#+ `\[([a-z.]+)\]`", line):
             section = match[1]
-        elif match := re.fullmatch(r"\| `([a-z_]+)` \| (.+?) \| (.+?) \| .+ \|", line):
+        elif match := re.fullmatch(r"\| `([a-z0-9_]+)` \| (.+?) \| (.+?) \| .+ \|", line):
             yield f"{section}.{match[1]}", match[2], match[3]
 
 

@@ -7,7 +7,10 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from harness import SANITIZER, Authority, Origin, Proxy, Route, pem_of, server_context  # noqa: E402
+import deploy  # noqa: E402
+from harness import SANITIZER, Authority, Origin, Proxy, Route, free_port, pem_of, server_context  # noqa: E402
+from logins import htpasswd  # noqa: E402
+from microsoft import Microsoft  # noqa: E402
 
 GRAPH = "graph.microsoft.com"
 OUTLOOK = "outlook.office.com"
@@ -95,3 +98,27 @@ def gate(run_proxy, origin, plain):
     """A proxy in front of `origin` and `plain`."""
     return run_proxy(origins={f"{GRAPH}:443": origin.port, f"{OUTLOOK}:443": origin.port, f"{TUNNELLED}:443": origin.port,
                               "plain.example:80": plain.port})
+
+
+# ---- for browsers ----
+
+@pytest.fixture
+def microsoft(authority, tmp_path):
+    o = Microsoft(server_context(pem_of(*authority.leaf(GRAPH, OUTLOOK, TUNNELLED)), tmp_path))
+    yield o
+    o.close()
+
+
+@pytest.fixture
+def office(run_proxy, microsoft):
+    """office(login, sections): the proxy of docs/deploy.md in front of `microsoft`. Its second listener, .login, asks everybody who he is."""
+    def run(login="", sections=""):
+        ports = [free_port(), free_port()]
+        p = run_proxy(start=False, origins={f"{host}:443": microsoft.port for host in (GRAPH, OUTLOOK, TUNNELLED)},
+                      listen=f'"127.0.0.1:{ports[0]}", {{ address = "127.0.0.1:{ports[1]}", auth = "require"{login} }}',
+                      public_url=f"http://{deploy.NAME}:{ports[0]}",
+                      sections=f'[identity]\nhtpasswd = "users"\n[admins]\nusers = ["boss"]\n{sections}')
+        (p.dir / "users").write_text(htpasswd(boss="sha512", worker="sha512"))
+        p.port, p.login = ports
+        return p.start()
+    return run

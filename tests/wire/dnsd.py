@@ -45,6 +45,19 @@ class Query:
         return self.reply([record(self.name, self.type, a, ttl) for a in addresses if ipaddress.ip_address(a).version == version])
 
 
+def found_after(seconds, addresses, late=None):
+    """For Dns.zone: a resolver that has to look further. All questions are answered together, `seconds` after the first one.
+
+    `addresses` by type; with `late` the other type is known at once.
+    """
+    known_at = {}
+
+    def answer(q):
+        wait = known_at.setdefault(q.type, q.at + seconds) - q.at if late in (None, q.type) else 0
+        return max(0, wait), q.addresses(*[addresses[q.type]] if q.type in addresses else [])
+    return answer
+
+
 class Dns:
     """`zone` maps a name to a list of addresses, a number (a response code), None (silence) or a function of the query.
 

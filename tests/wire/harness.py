@@ -9,6 +9,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -43,13 +44,35 @@ def wait_for(what, timeout=TIMEOUT, every=0.02):
 
 # ---- certificates ----
 
+def utc_now():
+    """Without a time zone, as certificates are described to the library."""
+    return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+
+
+def der(tag, body):
+    """X.690, 8.1: a value with its tag and length."""
+    size = len(body).to_bytes((len(body).bit_length() + 7) // 8 or 1, "big")
+    return bytes([tag]) + (size if len(body) < 128 else bytes([0x80 | len(size)]) + size) + body
+
+
+def sign(builder, key, algorithm):
+    """builder.sign(), with SHA-1 too: newer libraries rightly refuse to sign with it, and the proxy has to refuse what was."""
+    if not isinstance(algorithm, hashes.SHA1):
+        return builder.sign(key, algorithm)
+    tbs = builder.sign(key, hashes.SHA256()).tbs_certificate_bytes
+    body = tbs[2 + (tbs[1] & 0x7F if tbs[1] & 0x80 else 0):]
+    sha256, sha1 = bytes.fromhex("300a06082a8648ce3d040302"), bytes.fromhex("300906072a8648ce3d0401")  # RFC 5758, 3.2; RFC 3279, 2.2.3
+    tbs = der(0x30, body.replace(sha256, sha1, 1))
+    return x509.load_der_x509_certificate(der(0x30, tbs + sha1 + der(3, b"\0" + key.sign(tbs, ec.ECDSA(algorithm)))))
+
+
 class Authority:
     """A root that signs origin certificates, and may be told to sign bad ones."""
 
     def __init__(self, name="wire test root"):
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.utcnow()
+        now = utc_now()
         self.cert = (x509.CertificateBuilder().subject_name(self.name).issuer_name(self.name).public_key(self.key.public_key())
                      .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=2))
                      .not_valid_after(now + datetime.timedelta(days=30))
@@ -63,7 +86,7 @@ class Authority:
              algorithm=None, extensions=(), key_usage=None):
         """(certificate, key) for `names`; days are counted from now. `eku` None leaves it out."""
         key = key or ec.generate_private_key(ec.SECP256R1())
-        now = datetime.datetime.utcnow()
+        now = utc_now()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)] if cn else
                             [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "wire test")])
         b = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
@@ -77,7 +100,7 @@ class Authority:
             b = b.add_extension(key_usage, True)
         for extension, critical in extensions:
             b = b.add_extension(extension, critical)
-        return b.sign(self.key, algorithm or hashes.SHA256()), key
+        return sign(b, self.key, algorithm or hashes.SHA256()), key
 
 
 def as_general_name(name):
@@ -304,9 +327,13 @@ def unread(serve):
 # ---- the proxy ----
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port to listen on later. None that the kernel gives to outgoing connections: a test beside this one could get it meanwhile."""
+    low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(min(10000, low - 2000), low)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 class Proxy:
@@ -328,6 +355,7 @@ class Proxy:
         if not (self.dir / "ca").exists():
             self.command("ca", "init", "--config", str(self.config))
         self.process = None
+        self.starts = 0
         self.killed = False  # by the test itself: its exit status says nothing
         self.pass_fds = ()
 
@@ -368,6 +396,7 @@ block = "logs/block.log"
 
     def start(self, wait=True):
         self.stderr_path = self.dir / "stderr"
+        self.starts += 1
         with open(self.stderr_path, "ab") as err:
             self.process = subprocess.Popen([PHOTOGATE, "run", "--config", str(self.config)], cwd=self.dir, stdout=err, stderr=err,
                                             env=self.env, start_new_session=True, pass_fds=self.pass_fds)
@@ -378,7 +407,7 @@ block = "logs/block.log"
     def is_ready(self):
         if self.process.poll() is not None:
             raise AssertionError(f"the proxy ended with {self.process.returncode}: {self.stderr}")
-        return "ready hosts=" in self.stderr
+        return self.stderr.count("ready hosts=") >= self.starts
 
     @property
     def stderr(self):
@@ -499,7 +528,7 @@ class HandTls:
     def __init__(self, sock, context, host=None):
         self.sock, self.incoming, self.outgoing = sock, ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=host is None, server_hostname=host)
-        self.lock, self.order = threading.Lock(), threading.Lock()  # of the state; of what is sent
+        self.lock, self.order = threading.Lock(), threading.RLock()  # of the state; of what is sent
 
     def begin(self):
         """A client's first flight."""
@@ -543,9 +572,10 @@ class HandTls:
             self.tls.unwrap()
 
     def sendall(self, data):
-        for at in range(0, len(data), 1 << 16):
-            self.write(data[at:at + (1 << 16)])
-            self.flush()
+        with self.order:
+            for at in range(0, len(data), 1 << 16):
+                self.write(data[at:at + (1 << 16)])
+                self.flush()
 
     def recv(self, n):
         while True:

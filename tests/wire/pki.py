@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
-from harness import Authority, as_general_name
+from harness import Authority, as_general_name, sign, utc_now
 
 
 @functools.lru_cache(None)
@@ -29,7 +29,7 @@ class Intermediate(Authority):
         self.parent = parent
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.utcnow()
+        now = utc_now()
         b = (x509.CertificateBuilder().subject_name(self.name).issuer_name(parent.name).public_key(self.key.public_key())
              .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=30))
              .not_valid_after(now + datetime.timedelta(days=not_after)).add_extension(x509.BasicConstraints(ca, pathlen), True)
@@ -38,7 +38,7 @@ class Intermediate(Authority):
             b = b.add_extension(x509.KeyUsage(True, False, False, False, False, ca, ca, False, False), True)
         if permitted:
             b = b.add_extension(x509.NameConstraints([as_general_name(n) for n in permitted], None), True)
-        self.cert = b.sign(parent.key, algorithm or hashes.SHA256())
+        self.cert = sign(b, parent.key, algorithm or hashes.SHA256())
         self.pem = self.cert.public_bytes(serialization.Encoding.PEM)
 
 
@@ -46,7 +46,7 @@ def self_signed(name):
     """(certificate, key): its own issuer, no CA."""
     lone = Authority("alone")
     key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.utcnow()
+    now = utc_now()
     return (x509.CertificateBuilder().subject_name(lone.name).issuer_name(lone.name).public_key(key.public_key())
             .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=20))
@@ -56,7 +56,7 @@ def self_signed(name):
 def staple(cert, issuer, signer=None, revoked=False, age_days=0, life_days=3, responder_cert=None):
     """A signed OCSP answer about `cert`, in DER. `signer` is the Authority whose key signs it, usually the issuer."""
     signer = signer or issuer
-    now = datetime.datetime.utcnow() - datetime.timedelta(days=age_days, hours=1)
+    now = utc_now() - datetime.timedelta(days=age_days, hours=1)
     status = ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD
     b = ocsp.OCSPResponseBuilder().add_response(cert=cert, issuer=issuer.cert, algorithm=hashes.SHA1(), cert_status=status,
                                                 this_update=now, next_update=now + datetime.timedelta(days=life_days),

@@ -74,17 +74,62 @@ def test_a_program_gets_graphs_error(gate, fields):
     assert r.get("access-control-allow-origin") is None
 
 
+def told(gate, origin, fields="", **kw):
+    """A refusal to the script of a page."""
+    return gate.request(GRAPH, get(PHOTO, method="PUT", body=b"x", fields=f"Origin: {origin}\r\n{fields}", **kw))
+
+
 def test_a_page_of_another_origin_may_read_a_refusal_but_no_error(gate):
-    origin = "Origin: https://portal.contoso.example\r\n"
-    r = gate.request(GRAPH, get(PHOTO, method="PUT", body=b"x", fields=origin))
-    assert r.get("access-control-allow-origin") == "https://portal.contoso.example"
+    origin = "https://portal.contoso.example"
+    r = told(gate, origin)
+    assert r.get("access-control-allow-origin") == origin
     assert (r.get("access-control-allow-credentials"), r.get("vary")) == ("true", "Origin")
     assert "X-Photogate-Incident" in r.get("access-control-expose-headers")
-    assert gate.request(GRAPH, get(PHOTO, method="PUT", body=b"x", fields="Origin: null\r\n")).get("access-control-allow-origin") == "null"
+    assert told(gate, "null").get("access-control-allow-origin") == "null"
     # which names there are inside, and where, is no page's business
     for url in "http://dead.example/", "http://10.1.2.3/", "http://does-not-resolve.invalid/":
-        r = gate.ask(f"GET {url} HTTP/1.1\r\nHost: x\r\n{origin}\r\n".encode())
+        r = gate.ask(f"GET {url} HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\n\r\n".encode())
         assert r.status in (403, 502, 504) and r.get("access-control-allow-origin") is None
+
+
+def test_whom_to_ask_is_told_to_microsofts_pages_only(gate):
+    """Any page that an employee has open can provoke a refusal and read it: not in order to pose as the help desk."""
+    known = [f"https://{OUTLOOK}", f"https://{GRAPH}", "https://contoso.sharepoint.com"]
+    strangers = ["https://evil.example", "null", f"http://{OUTLOOK}", f"https://{OUTLOOK}.evil.example", f"https://evil-{OUTLOOK}",
+                 f"https://{OUTLOOK}:8443", f"https://evil.example/{OUTLOOK}", "https://", ""]
+    action = 'SOAPAction: "http://schemas.microsoft.com/exchange/services/2006/messages/SetUserPhoto"\r\n'
+    for site in known + strangers:
+        message = told(gate, site).json()["error"]["message"]
+        assert ("help@corp.example" in message) == (site in known), site
+        assert re.search(r"incident number PG-\S+ \(rule graph.user-photo\)", message)
+        r = gate.request(OUTLOOK, get("/EWS/Exchange.asmx", OUTLOOK, f"{action}Origin: {site}\r\n", method="POST", body=b"<x/>"))
+        assert r.status == 500 and (b"help@corp.example" in r.body) == (site in known), site
+
+
+def test_a_script_cannot_read_the_page_for_people(gate):
+    """Browsers without Fetch Metadata look like people when they accept text/html."""
+    r = gate.request(OUTLOOK, get("/mail/changephoto", OUTLOOK, "Accept: text/html\r\nOrigin: https://evil.example\r\n"))
+    assert r.get("content-type").startswith("text/html") and r.get("access-control-allow-origin") is None
+
+
+def test_what_a_client_sends_stays_inside_its_string(gate):
+    """Ids that end a string, a line or a text's encoding: the answer is JSON, and no field of it is the client's."""
+    for value in '"}}}', "\\", "a\tb", "\u2028", "\xff", "x" * 65:
+        raw = value.encode("latin-1" if value == "\xff" else "utf-8")
+        r = gate.request(GRAPH, get(PHOTO, method="PUT", body=b"x", fields="client-request-id: VALUE\r\n").replace(b"VALUE", raw))
+        inner = r.json()["error"]["innerError"]
+        assert set(inner) == {"code", "rule", "incident", "date", "request-id", "client-request-id"}
+        assert inner["client-request-id"] == {"\xff": "\ufffd", "x" * 65: inner["incident"]}.get(value, value)
+
+
+def test_head_is_answered_without_a_body(gate):
+    with contextlib.closing(gate.tls(OUTLOOK)) as s:
+        reader = Reader(s)
+        for accept in "text/html", "*/*":
+            s.sendall(get("/mail/changephoto", OUTLOOK, f"Accept: {accept}\r\n", method="HEAD"))
+            assert read_response(reader, "HEAD").status == 403
+        s.sendall(get("/mail/", OUTLOOK))
+        assert read_response(reader).status == 200
 
 
 def test_the_connection_goes_on_after_a_refusal(gate, origin):

@@ -174,11 +174,12 @@ def stream(sock):
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("stage", ["nothing", "half a head", "half a body", "waiting", "half a response", "after"])
 def test_a_client_that_ends_leaves_nothing_behind(route, how, stage):
-    closed = []
+    begun, closed = [], []
 
     def serve(sock):
         reader = Reader(sock)
         head = Message(reader.until(b"\r\n\r\n"))
+        begun.append(stage)
         try:
             if head.method == "POST":
                 reader.rest()
@@ -206,6 +207,8 @@ def test_a_client_that_ends_leaves_nothing_behind(route, how, stage):
     elif stage == "after":
         s.sendall(route.raw("/after"))
         read_response(Reader(s))
+    if stage in ("half a body", "waiting"):
+        wait_for(lambda: begun)
     time.sleep(0.15)
     reset(s) if how == "reset" else s.close()
     if stage in ("half a body", "waiting", "half a response"):

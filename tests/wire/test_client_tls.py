@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from conftest import GRAPH, OUTLOOK
-from harness import SLOW, Origin, Reader, get, pem_of, read_response, server_context, wait_for
+from harness import SLOW, Origin, Reader, get, pem_of, read_response, server_context, utc_now, wait_for
 from tlskit import UNRECOGNIZED_NAME, hello, is_closed, read_alert, records, vector
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of old TLS versions, which are the point here
@@ -181,7 +181,7 @@ def test_leaf_is_what_browsers_and_auditors_want(door):
     assert leaf.serial_number.bit_length() > 64 and leaf.serial_number.bit_length() <= 159
     assert isinstance(leaf.public_key(), ec.EllipticCurvePublicKey) and leaf.public_key().curve.name == "secp256r1"
     assert leaf.signature_hash_algorithm.name == "sha256"
-    now = datetime.datetime.utcnow()
+    now = utc_now()
     life = leaf.not_valid_after - now
     assert datetime.timedelta(hours=47) < life < datetime.timedelta(hours=49), life
     assert now - leaf.not_valid_before > datetime.timedelta(minutes=1)  # clocks differ; never before the CA's own start
@@ -278,10 +278,10 @@ def test_large_hello_passes_and_an_endless_one_does_not(door):
 
 def test_slow_hello_times_out(run_proxy, site):
     door = run_proxy(proxy='timeouts = { client_tls = "1s" }', **inspecting(site))
+    began = time.monotonic()
     s, _ = door.tunnel(f"{GRAPH}:443")
     quiet, _ = door.tunnel(f"{OUTLOOK}:443")
     with contextlib.closing(s), contextlib.closing(quiet):
-        began = time.monotonic()
         with contextlib.suppress(OSError):
             for b in records(hello(GRAPH)):
                 s.sendall(bytes([b]))

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import OUTLOOK
-from dnsd import NXDOMAIN, REFUSED, SERVFAIL, Dns, record, wire_name
+from dnsd import NXDOMAIN, REFUSED, SERVFAIL, Dns, found_after, record, wire_name
 from harness import SLOW, Origin, wait_for
 from skew import Skew
 
@@ -45,11 +45,17 @@ def spot():
 
 @pytest.fixture
 def door(run_proxy, dns, tmp_path):
-    """A proxy that asks `dns`, quickly impatient, with clocks that can be put forward: door.skew."""
+    """A proxy that asks `dns`, so patiently that it asks once, with clocks that can be put forward: door.skew."""
     skew = Skew(tmp_path)
-    p = run_proxy(proxy=ANY_PORT, origin=f'{LOOSE}\n{dns.config}\ntimeouts = {{ dns = "150ms", connect = "3s" }}', env=skew.env)
+    p = run_proxy(proxy=ANY_PORT, origin=f'{LOOSE}\n{dns.config}\ntimeouts = {{ dns = "3s", connect = "3s" }}', env=skew.env)
     p.skew = skew
     return p
+
+
+@pytest.fixture
+def hasty(run_proxy, dns):
+    """One that does not wait long for an answer."""
+    return run_proxy(proxy=ANY_PORT, origin=f'{LOOSE}\n{dns.config}\ntimeouts = {{ dns = "150ms", connect = "3s" }}')
 
 
 def arrive(door, name, port):
@@ -136,7 +142,7 @@ def test_one_family_is_enough(door, dns, spot, other, kind, where):
                                        q.reply() if other == [] else q.reply(rcode=other))
     began = time.monotonic()
     assert arrive(door, "a.example", spot) == where
-    assert time.monotonic() - began < 0.5 * SLOW
+    assert time.monotonic() - began < 2 * SLOW
 
 
 def test_name_that_does_not_exist(door, dns):
@@ -163,19 +169,28 @@ def test_faults_of_the_server_are_not_kept(door, dns, spot, rcode):
     assert arrive(door, "a.example", spot) == "one"
 
 
-def test_silent_server(door, dns, spot):
+def test_silent_server(hasty, dns, spot):
     dns.zone["a.example"] = None
     began = time.monotonic()
-    assert failure(door, "a.example")[:2] == (504, "dns_timeout")
+    assert failure(hasty, "a.example")[:2] == (504, "dns_timeout")
     assert time.monotonic() - began < 3.5 * SLOW
     assert len(dns.asked("a.example", "A")) >= 2  # more than one try
     dns.zone["a.example"] = ["127.0.0.1"]
-    assert arrive(door, "a.example", spot) == "one"
+    assert arrive(hasty, "a.example", spot) == "one"
 
 
-def test_lost_packet_costs_one_try(door, dns, spot):
+def test_lost_packet_costs_one_try(hasty, dns, spot):
     dns.zone["a.example"] = lambda q: q.addresses("127.0.0.2") if q.count > 0 else None
-    assert arrive(door, "a.example", spot) == "two"
+    assert arrive(hasty, "a.example", spot) == "two"
+
+
+def test_a_name_that_takes_longer_than_others(door, dns, spot):
+    """c-ares 1.32 and later waits a quarter of a second for a server that has been quick so far: its tries must last, all the same."""
+    for i in range(5):
+        dns.zone[f"quick{i}.example"] = ["127.0.0.1"]
+        assert arrive(door, f"quick{i}.example", spot) == "one"
+    dns.zone["slow.example"] = found_after(2.3, {"A": "127.0.0.2"})
+    assert arrive(door, "slow.example", spot) == "two"
 
 
 def test_server_that_is_not_there(run_proxy):
@@ -212,16 +227,18 @@ BROKEN = {
 }
 
 
-def test_answers_that_are_none(door, dns, spot):
+def test_answers_that_are_none(hasty, dns, spot):
     dns.zone |= {f"{kind}.example": broken for kind, broken in BROKEN.items()} | {"good.example": ["127.0.0.1"]}
     with concurrent.futures.ThreadPoolExecutor(len(BROKEN)) as pool:
-        failures = {kind: pool.submit(failure, door, f"{kind}.example") for kind in BROKEN}
+        failures = {kind: pool.submit(failure, hasty, f"{kind}.example") for kind in BROKEN}
         for kind, f in failures.items():
-            assert f.result()[:2] in ((502, "dns_error"), (504, "dns_timeout")), kind
-    assert arrive(door, "good.example", spot) == "one"
+            # c-ares 1.34 takes the first bytes of an address that is too long: 0.0.0.0, to which nobody is led
+            assert f.result()[:2] in ((502, "dns_error"), (504, "dns_timeout"), *[(403, "destination_ip_prohibited")][kind != "long-address":]), kind
+    assert arrive(hasty, "good.example", spot) == "one"
 
 
-def test_silence_holds_up_nobody_else(door, dns, spot):
+def test_silence_holds_up_nobody_else(run_proxy, dns, spot):
+    door = run_proxy(proxy=ANY_PORT, origin=f'{LOOSE}\n{dns.config}\ntimeouts = {{ dns = "{int(SLOW)}s" }}')  # three tries: 7 s
     dns.zone["good.example"] = ["127.0.0.1"]
     for i in range(100):
         dns.zone[f"silent{i}.example"] = None
@@ -230,7 +247,7 @@ def test_silence_holds_up_nobody_else(door, dns, spot):
         wait_for(lambda: len(dns.queries) >= 200)
         began = time.monotonic()
         assert arrive(door, "good.example", spot) == "one"
-        assert time.monotonic() - began < 0.5 * SLOW
+        assert time.monotonic() - began < 2 * SLOW and not any(w.done() for w in waiting)
         assert {w.result()[:2] for w in waiting} == {(504, "dns_timeout")}
 
 

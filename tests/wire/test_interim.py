@@ -89,7 +89,7 @@ def test_a_final_answer_instead_of_100(route):
     """The client may send the body all the same or give up: both are well."""
     def serve(sock, head, reader):
         sock.sendall(answer(b"too much", "413 Content Too Large"))
-        sock.sendall(answer(reader.exactly(4) and b"next"))
+        sock.sendall(answer(reader.exactly(4) and b"next", fields="Connection: close\r\n"))
     route.origin.serve = unread(serve)
     with contextlib.closing(route.open()) as s:
         s.sendall(route.raw("/", method="POST", fields="Content-Length: 4\r\n" + EXPECT))

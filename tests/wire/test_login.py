@@ -3,6 +3,8 @@
 import concurrent.futures
 import contextlib
 import json
+import os
+import pathlib
 import threading
 import time
 
@@ -313,7 +315,13 @@ def test_many_logins_leave_the_loop_alone(doors):
             assert head.status == 407
     print(f"50 logins in {took:.2f} s; meanwhile {count} requests, the slowest {worst * 1000:.1f} ms")
     assert took > 0.3, "hashing took no time: nothing was measured"
-    assert worst < took / 3 and worst < 0.5 * SLOW
+    assert worst < took / 3 and worst < 1 * SLOW
+
+
+def cpu(gate):
+    """Seconds that the network process has computed, however busy the machine is otherwise."""
+    fields = pathlib.Path(f"/proc/{gate.children()['network']}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_the_same_login_many_times_is_hashed_once(doors):
@@ -323,15 +331,14 @@ def test_the_same_login_many_times_is_hashed_once(doors):
         s, head = gate.tunnel(f"{TUNNELLED}:443", basic("boss"), gate.login)
         s.close()
         return head.status
-    started = time.monotonic()
+    idle = cpu(gate)
     gate.tunnel(f"{GRAPH}:443", basic("boss", "guess"), gate.login)[0].close()
-    once = time.monotonic() - started
+    once = cpu(gate) - idle
     with concurrent.futures.ThreadPoolExecutor(50) as pool:
-        started = time.monotonic()
         assert set(pool.map(one, range(50))) == {200}
-        took = time.monotonic() - started
-    print(f"one login {once * 1000:.0f} ms, fifty at once {took * 1000:.0f} ms")
-    assert took < 25 * once
+    fifty = cpu(gate) - idle - once
+    print(f"one login {once * 1000:.0f} ms of CPU time, fifty at once {fifty * 1000:.0f} ms")
+    assert fifty < 15 * max(once, 0.03)
 
 
 def test_clients_that_leave_while_their_password_is_checked(doors):

@@ -4,13 +4,14 @@ import contextlib
 import pathlib
 import socket
 import ssl
+import time
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from harness import Authority, Origin, Reader, get, pem_of, read_response, server_context
+from harness import Authority, Origin, Reader, get, pem_of, read_response, server_context, wait_for
 from pki import Intermediate, p384_key, rsa_key, self_signed
 
 V = ssl.TLSVersion
@@ -187,7 +188,7 @@ def wakeups(pid):
 def test_bad_origin(door, origins, name):
     reason, error = BAD[name][2:]
     signer = door.children()["signer"]
-    before = wakeups(signer)
+    before = wait_for(lambda: (n := wakeups(signer), time.sleep(0.05))[0] == wakeups(signer) and n)  # it may just have started
     s, head = door.tunnel(f"{host_of(name)}:443")
     s.close()
     assert head.status == 502, head.start

@@ -63,11 +63,28 @@ def faults(door, since=0):
     return [line.replace('\\"', '"') for line in lines]
 
 
+@contextlib.contextmanager
+def at_once(door):
+    """All changes of files inside are noticed together: the watcher is held meanwhile."""
+    network = door.children()["network"]
+    os.kill(network, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(network, signal.SIGCONT)
+
+
+def replace(path, text):
+    """As a careful editor does it: there is no moment with half a file."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text)
+    new.replace(path)
+
+
 def refused(door, *contains, wait=0.0):
-    """One clear line, exactly once, and everything goes on with what there was."""
+    """The change is noticed: one clear line, exactly once, and everything goes on with what there was."""
     mark = len(door.stderr)
     children = door.children()
-    door.process.send_signal(signal.SIGHUP)
     wait_for(lambda: faults(door, mark))
     wait_for(lambda: door.children() == children)
     works(door)
@@ -242,13 +259,17 @@ def test_typo(door):
     door.write_config(proxy="wokers = 3")
     # the file is looked at each second: it is refused once, not again and again
     refused(door, f"{door.config}:7:1: ", 'unknown key "wokers"', 'did you mean "workers"?', wait=2.5)
+    mark = len(door.stderr)
+    door.process.send_signal(signal.SIGHUP)  # who asks is told again
+    wait_for(lambda: faults(door, mark))
+    works(door)
     door.write_config(proxy="")
     wait_for(lambda: "configuration reloaded" in door.stderr)
 
 
 def test_syntax(door):
     text = door.config.read_text()
-    door.config.write_text(text + "\n[log\n")
+    replace(door.config, text + "\n[log\n")
     refused(door, f"{door.config}:{text.count(chr(10)) + 2}:")
 
 
@@ -256,7 +277,7 @@ def test_file_is_gone(door):
     text = door.config.read_text()
     door.config.unlink()
     refused(door, f"{door.config}: cannot be read: No such file")
-    door.config.write_text(text)
+    replace(door.config, text)
     wait_for(lambda: "configuration reloaded" in door.stderr)
 
 
@@ -274,11 +295,10 @@ def test_key_of_the_new_ca_is_missing(door):
     before = {p.name for p in (door.dir / "ca/private").iterdir()}
     chain = (door.dir / "ca/public/chain.pem").read_bytes()
     hold = door.dir / "aside"
-    door.process.send_signal(signal.SIGSTOP)  # so that nothing is noticed half-way
-    rotate(door)
-    new = next(p for p in (door.dir / "ca/private").iterdir() if p.name not in before)
-    new.rename(hold)
-    door.process.send_signal(signal.SIGCONT)
+    with at_once(door):
+        rotate(door)
+        new = next(p for p in (door.dir / "ca/private").iterdir() if p.name not in before)
+        new.rename(hold)
     refused(door, new.name)
     assert (door.dir / "ca/public/chain.pem").read_bytes() != chain
     hold.rename(new)
@@ -288,10 +308,11 @@ def test_key_of_the_new_ca_is_missing(door):
 
 def test_what_only_the_network_process_can_find(door):
     """A file that root may read and the service user may not: the new signer goes again, the old one serves."""
-    door.write_config(sections=extra(NEW) + '[identity]\nhtpasswd = "users"\n')
-    (door.dir / "users").write_text("")
-    (door.dir / "users").chmod(0o600)
-    rotate(door)  # which makes the signers' generations differ
+    with at_once(door):
+        door.write_config(sections=extra(NEW) + '[identity]\nhtpasswd = "users"\n')
+        (door.dir / "users").write_text("")
+        (door.dir / "users").chmod(0o600)
+        rotate(door)  # which makes the signers' generations differ
     refused(door, "users", "Permission denied")
     (door.dir / "users").chmod(0o644)
     door.reload()
@@ -302,14 +323,14 @@ def test_what_only_the_network_process_can_find(door):
                                           ({"listen": '"127.0.0.1:{port}", "127.0.0.1:1"'}, "[proxy] listen")])
 def test_what_needs_a_restart(door, change, text):
     """Found by the network process alone, after the new signer has started."""
-    door.write_config(**{k: v.format(port=door.port) if isinstance(v, str) else v for k, v in change.items()})
-    rotate(door)
+    with at_once(door):
+        door.write_config(**{k: v.format(port=door.port) if isinstance(v, str) else v for k, v in change.items()})
+        rotate(door)
     refused(door, text, "restart photogate")
 
 
 def test_signer_that_cannot_start_for_another_user(door):
-    text = door.config.read_text().replace('signer_user = "64902"', 'signer_user = "nosuchuser"')
-    door.config.write_text(text)
+    replace(door.config, door.config.read_text().replace('signer_user = "64902"', 'signer_user = "nosuchuser"'))
     refused(door, f"{door.config}:5:", 'there is no user "nosuchuser"')
 
 
@@ -318,7 +339,7 @@ def test_users_and_log_files_need_a_restart(door):
     for old, new, what in (('user = "64901"', 'user = "64903"', "[proxy] user"),
                            ('access = "logs/access.log"', 'access = "logs/other.log"', "[log] access"),
                            ('block = "logs/block.log"', "", "[log] block")):
-        door.config.write_text(text.replace(old, new, 1))
+        replace(door.config, text.replace(old, new, 1))
         refused(door, what, "restart photogate")
 
 

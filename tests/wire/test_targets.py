@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from conftest import GRAPH, OUTLOOK
-from harness import Reader, get, is_over, read_response
+from harness import Reader, get, read_response
 
 
 def forwarded(origin):
@@ -18,10 +18,11 @@ def inside(gate, raw, then=None):
         reader = Reader(s)
         s.sendall(raw)
         r = read_response(reader, raw.split(b" ")[0].decode())
-        if is_over(s, 0.3) is None:
+        try:
             s.sendall(get("/again"))
             return r, read_response(reader).json()["target"] == "/again"
-        return r, False
+        except (OSError, EOFError):
+            return r, False
 
 
 @pytest.mark.parametrize("target", ["https://graph.microsoft.com/v1.0/me", "https://GRAPH.Microsoft.com:443/v1.0/me", "HTTPS://graph.microsoft.com./v1.0/me"])

@@ -7,12 +7,12 @@ import time
 import pytest
 
 from conftest import GRAPH
-from harness import SLOW, Origin, Reader, answer, get, is_over, read_request, read_response, scripted, unread, wait_for
+from harness import SLOW, TIMEOUT, Origin, Reader, answer, get, is_over, read_request, read_response, scripted, unread, wait_for
 
 
 @contextlib.contextmanager
 def takes(seconds):
-    """What happens inside takes at least about `seconds`, and not very much longer."""
+    """What happens inside takes at least about `seconds`, and not very much longer. It has to begin before the limit does."""
     before = time.monotonic()
     yield
     spent = time.monotonic() - before
@@ -41,7 +41,7 @@ def test_a_head_that_does_not_end(open_route):
                 reader.more()
             with contextlib.suppress(OSError):
                 s.sendall(b"x")
-        s.settimeout(10)
+        s.settimeout(TIMEOUT)
         r = read_response(reader)
         assert r.status == 408 and r.get("connection") == "close"
     assert route.proxy.log(status=408)
@@ -49,7 +49,7 @@ def test_a_head_that_does_not_end(open_route):
 
 def test_a_connection_without_a_request(open_route):
     route = client_limit(open_route, client_idle="1s")
-    with contextlib.closing(route.open()) as s, takes(1):
+    with takes(1), contextlib.closing(route.open()) as s:
         assert is_over(s) == "eof", "nothing was asked, so nothing is answered"
     with contextlib.closing(route.open()) as s, takes(1):
         s.sendall(route.raw("/"))
@@ -90,8 +90,8 @@ def test_a_client_that_does_not_read(open_route):
             ended.append(time.monotonic())
     route.origin.serve = scripted(stream)
     with contextlib.closing(route.open()) as s:
-        s.sendall(route.raw("/"))
         with takes(1):
+            s.sendall(route.raw("/"))
             wait_for(lambda: ended)
         assert route.proxy.log(status=200, outcome="client gone")
 
@@ -181,9 +181,9 @@ def test_an_origin_that_does_not_take_the_request(open_route):
     route = origin_limit(open_route, send="1s")
     route.origin.serve = unread(lambda sock, head, reader: time.sleep(20 * SLOW))
     with contextlib.closing(route.open()) as s:
-        s.settimeout(0.2)
-        s.sendall(route.raw("/", method="POST", fields=f"Content-Length: {1 << 30}\r\n"))
+        s.settimeout(0.2 * SLOW)
         with takes(1):
+            s.sendall(route.raw("/", method="POST", fields=f"Content-Length: {1 << 30}\r\n"))
             with contextlib.suppress(TimeoutError):
                 while True:
                     s.sendall(b"x" * 65536)
@@ -193,11 +193,12 @@ def test_an_origin_that_does_not_take_the_request(open_route):
 
 
 def test_an_origin_that_takes_the_request_slowly_is_no_fault(open_route):
-    route = origin_limit(open_route, send=f"{int(SLOW)}s")
+    route = origin_limit(open_route, send=f"{int(2 * SLOW)}s")
     size = 12 << 20
+    # little room in the system, else it is that which takes it all at once
+    route.origin.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 
     def slowly(sock, head, reader):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         left, until = size - len(reader.buffer), time.monotonic() + 4 * SLOW
         while left > 0:
             left -= len(sock.recv(100_000))
@@ -234,8 +235,8 @@ def tunnel(run_proxy):
 @pytest.mark.parametrize("first", [b"", b"\x01"])
 def test_a_silent_tunnel(tunnel, first):
     gate, far = tunnel
-    s, _ = gate.tunnel("far.example:443")
     with takes(2):
+        s, _ = gate.tunnel("far.example:443")
         s.sendall(first)
         assert is_over(s) == "eof"
     assert gate.log(event="tunnel")[0]["result"] == "timed out"
@@ -251,8 +252,8 @@ def test_a_tunnel_that_one_side_has_left(tunnel):
         assert is_over(s) == "eof"
     s.close()
     far.serve = lambda sock: sock.shutdown(socket.SHUT_WR) or time.sleep(5)
-    s, _ = gate.tunnel("far.example:443")
     with takes(1):
+        s, _ = gate.tunnel("far.example:443")
         wait_for(lambda: gate.sockets() == 0)
     s.close()
 
@@ -272,9 +273,9 @@ def test_an_upgraded_connection_has_the_limits_of_a_tunnel(open_route):
     route = client_limit(open_route, tunnel_idle="1s", client_idle="30s")
     route.origin.serve = unread(lambda sock, head, reader: (sock.sendall(b"HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n"), is_over(sock)))
     with contextlib.closing(route.open()) as s:
-        s.sendall(route.raw("/", fields="Connection: Upgrade\r\nUpgrade: chat\r\n"))
-        assert read_response(Reader(s)).status == 101
         with takes(1):
+            s.sendall(route.raw("/", fields="Connection: Upgrade\r\nUpgrade: chat\r\n"))
+            assert read_response(Reader(s)).status == 101
             assert is_over(s) in ("eof", "reset")
 
 
