@@ -110,6 +110,55 @@ static void test_head_first(void **state)
     filters_free(f);
 }
 
+/* [filters] group_photos: Outlook on the web changes both kinds of photos by one operation. */
+static void test_groups(void **state)
+{
+    (void)state;
+    static struct schema_str groups[] = {{.text = STR_INIT("Team@contoso.com")}};
+    struct filters_conf conf;
+    struct filters *f = NULL;
+    struct diag d = {0};
+    struct arena a = {0};
+    static const char *const rows[][2] = {
+        {"| Action: UploadPhoto | @body: {\"request\":{\"EmailAddress\":\"team@CONTOSO.com\"}}",
+         ""},
+        {"| Action: UploadPhoto | @body: {\"request\":{\"EmailAddress\":\"a@contoso.com\"}}",
+         "owa.upload-photo"},
+        {"| Action: UploadPhoto | @body: {\"a\":{\"EmailAddress\":\"team@contoso.com\"},"
+         "\"b\":{\"emailaddress\":\"a@contoso.com\"}}",
+         "owa.upload-photo"},
+        {"| Action: UploadPhoto | @body: {\"request\":{\"__type\":\"UploadPhotoRequest\","
+         "\"EmailAddress\":\"team@contoso.com\"}}",
+         ""},
+        {"| @body: {\"__type\":\"UploadPhotoRequest\",\"EmailAddress\":\"a@contoso.com\"}",
+         "owa.upload-photo-body"},
+        {"| Action: GetItem | @body: {\"EmailAddress\":\"a@contoso.com\"}", ""},
+        {"| Action: GetItem | @body: x", ""},
+        {"| Action: UploadPhoto | @body: {\"request\":{}}", "owa.upload-photo"},
+        {"| Action: UploadPhoto", "owa.upload-photo"},
+        {"| Action: UploadPhoto | @body: --f--", "owa.upload-photo"},
+        {"| Action: UploadPhoto | X-OWA-UrlPostData: %7B%7D | @body: "
+         "{\"EmailAddress\":\"team@contoso.com\"}",
+         "owa.upload-photo"},
+    };
+    filters_conf_defaults(&conf);
+    conf.filters.groups = (struct schema_strs){groups, 1};
+    assert_int_equal(filters_build(&conf, &f, &d), 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf text = {0};
+        struct filter_request r;
+        buf_printf(&text, "POST https://outlook.office.com/owa/service.svc %s", rows[i][0]);
+        assert_true(vector_parse(buf_view(&text), &r, &a));
+        struct verdict v = filters_decide(f, &r, &nobody, &a);
+        if (strcmp(v.rule != NULL ? v.rule->id : "", rows[i][1]) != 0) {
+            fail_msg("row %zu: %s", i, v.rule != NULL ? v.rule->id : "passes");
+        }
+        buf_free(&text);
+    }
+    arena_free(&a);
+    filters_free(f);
+}
+
 static void test_bypass(void **state)
 {
     (void)state;
@@ -178,8 +227,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),      cmocka_unit_test(test_evidence),
-        cmocka_unit_test(test_head_first), cmocka_unit_test(test_bypass),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_head_first), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_bypass),     cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
