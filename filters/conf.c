@@ -68,6 +68,7 @@ static const struct schema_field inspect_fields[] = {
 static const struct schema_field filters_fields[] = {
     {.key = "packs", .kind = SCHEMA_STRINGS, .offset = AT(filters.packs)},
     {.key = "disable", .kind = SCHEMA_STRINGS, .offset = AT(filters.disable)},
+    {.key = "group_photos", .kind = SCHEMA_STRINGS, .offset = AT(filters.groups)},
     {.key = "portal", .kind = SCHEMA_ENUM, .offset = AT(filters.portal), .names = portal_settings},
     {.key = NULL},
 };

@@ -52,6 +52,7 @@ struct filters_conf {
         struct schema_strs packs;   /* files with more rules */
         struct schema_strs disable; /* ids of rules that are off */
         int portal;                 /* enum filters_portal */
+        struct schema_strs groups;  /* addresses whose photo may be changed by their owners */
     } filters;
 
     struct {

@@ -109,6 +109,7 @@ int filters_build(const struct filters_conf *conf, struct filters **out, struct 
     }
     if (err == 0) {
         f->rules->portal = conf->filters.portal;
+        ruleset_spare(f->rules, &conf->filters.groups);
     }
     if (err == 0) { /* each of these is checked, so that one run shows all faults */
         int off = switch_off(f->rules, &conf->filters.disable, d);

@@ -13,6 +13,9 @@
 struct listener {
     const struct rule *rule;
     bool done;
+    bool hit;   /* a rule that spares groups: an act fits, */
+    bool group; /* a group was named, */
+    bool other; /* or somebody else */
 };
 
 /* One reader and those that wait for it. */
@@ -77,19 +80,55 @@ static void unsure_all(struct reading *r, const char *fault)
 
 /* ---- what readers say ---- */
 
+static bool is_group(const struct inspect *x, struct str address)
+{
+    const struct schema_strs *groups = &x->rules->rs->groups;
+    for (size_t i = 0; i < groups->count; i++) {
+        if (str_eq(groups->item[i].text, address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whose photo it is, for a rule that spares groups. */
+static void note_address(struct inspect *x, struct listener *l, struct str act)
+{
+    struct str name;
+    if (str_cut(&act, '=', &name) && str_eq(name, l->rule->spare.text)) {
+        bool group = is_group(x, act);
+        l->group |= group;
+        l->other |= !group;
+    }
+}
+
+static bool act_fits(const struct rule *rule, struct str act)
+{
+    for (size_t i = 0; i < rule->act.count; i++) {
+        if (glob_fits(rule->act.item[i].text, act)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_act(void *ctx, struct str act)
 {
     struct reading *r = ctx;
     for (size_t i = 0; i < r->listeners; i++) {
         struct listener *l = &r->listener[i];
-        for (size_t k = 0; k < l->rule->act.count && !l->done; k++) {
-            if (glob_fits(l->rule->act.item[k].text, act)) {
-                struct buf b = {0};
-                l->done = true;
-                buf_z(&b, "its body says ");
-                judge_put_cut(&b, act, EVIDENCE_ACT);
-                forbid(r->inspect, l->rule, kept(r->inspect, &b), false);
-            }
+        if (l->done) {
+            continue;
+        }
+        if (l->rule->spares) {
+            note_address(r->inspect, l, act);
+            l->hit |= act_fits(l->rule, act);
+        } else if (act_fits(l->rule, act)) {
+            struct buf b = {0};
+            l->done = true;
+            buf_z(&b, "its body says ");
+            judge_put_cut(&b, act, EVIDENCE_ACT);
+            forbid(r->inspect, l->rule, kept(r->inspect, &b), false);
         }
     }
 }
@@ -252,7 +291,7 @@ static void on_item(void *ctx, const struct reader_item *item)
 static void add_listener(struct reading *r, const struct rule *rule)
 {
     r->listener = xrealloc(r->listener, (r->listeners + 1) * sizeof(*r->listener));
-    r->listener[r->listeners++] = (struct listener){.rule = rule};
+    r->listener[r->listeners++] = (struct listener){.rule = rule, .hit = rule->act.count == 0};
 }
 
 static struct reading *reading_for(struct inspect *x, const struct want *want)
@@ -273,6 +312,20 @@ static struct reading *reading_for(struct inspect *x, const struct want *want)
     return *at;
 }
 
+/* Outlook on the web takes what stands in this field for the body: none other is looked at then. */
+static void spare_nothing(struct inspect *x, struct reading *r)
+{
+    size_t at = 0;
+    if (canon_field(x->request, STR("x-owa-urlpostdata"), &at) == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < r->listeners; i++) {
+        if (r->listener[i].rule->spares) {
+            unsure(x, &r->listener[i], "it stands in a header field");
+        }
+    }
+}
+
 struct inspect *inspect_new(const struct inspect_rules *rules, const struct want *wants,
                             const struct filter_request *r, bool inner)
 {
@@ -290,6 +343,9 @@ struct inspect *inspect_new(const struct inspect_rules *rules, const struct want
         }
     }
     const char *fault = decode_coding(r, &coding);
+    for (struct reading *one = x->reading; one != NULL; one = one->next) {
+        spare_nothing(x, one);
+    }
     if (fault != NULL) {
         for (struct reading *one = x->reading; one != NULL; one = one->next) {
             unsure_all(one, fault);
@@ -406,6 +462,15 @@ void inspect_end(struct inspect *x)
             const char *fault = r->kind->end(r->reader);
             if (fault != NULL) {
                 unsure_all(r, fault);
+            }
+        }
+    }
+    for (struct reading *r = x->reading; r != NULL; r = r->next) {
+        for (size_t i = 0; i < r->listeners; i++) {
+            struct listener *l = &r->listener[i];
+            if (l->rule->spares && !l->done && l->hit && (l->other || !l->group)) {
+                forbid(x, l->rule, STR("its body names no group whose photo may be changed"),
+                       false);
             }
         }
     }

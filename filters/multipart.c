@@ -28,14 +28,29 @@ struct multipart {
 
 static const char not_strict[] = "its parts are not cut as they should be";
 
+/* Without what some readers cut off or take for something else: blanks at an end, or without
+ * quotes; comments, lists, escapes. */
+static bool is_boundary(struct str s)
+{
+    static const char odd[] = "\\\"(),<>";
+    bool quoted = s.len > 0 && s.ptr[-1] == '"';
+    for (size_t i = 0; i < s.len; i++) {
+        bool blank = s.ptr[i] == ' ';
+        if (s.ptr[i] < ' ' || s.ptr[i] == 0x7f || strchr(odd, s.ptr[i]) != NULL ||
+            (blank && (!quoted || i == 0 || i + 1 == s.len))) {
+            return false;
+        }
+    }
+    return s.len > 0 && s.len <= BOUNDARY;
+}
+
 struct multipart *multipart_new(struct str content_type, const struct multipart_events *events,
                                 void *ctx, const char **fault)
 {
     struct str boundary;
     bool twice;
     if (!text_param(content_type, STR("boundary"), &boundary, &twice) || twice ||
-        boundary.len == 0 || boundary.len > BOUNDARY || str_index(boundary, '\\') >= 0 ||
-        str_index(boundary, '"') >= 0) {
+        !is_boundary(boundary)) {
         *fault = "its boundary is missing or not as it should be";
         return NULL;
     }
@@ -72,6 +87,15 @@ struct str multipart_field(const struct filter_field *field, size_t fields, stru
     return STR_NONE;
 }
 
+bool multipart_twice(const struct filter_field *field, size_t fields, struct str name)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < fields; i++) {
+        found += str_ieq(field[i].name, name);
+    }
+    return found > 1;
+}
+
 static bool is_name(struct str name)
 {
     for (size_t i = 0; i < name.len; i++) {
@@ -91,7 +115,8 @@ bool multipart_fields(struct str *rest, struct filter_field *field, size_t room,
         if (line.len == 0) {
             return true;
         }
-        if (*fields == room || !str_cut(&line, ':', &name) || line.ptr == NULL || !is_name(name)) {
+        if (*fields == room || str_index(line, '\r') >= 0 || !str_cut(&line, ':', &name) ||
+            line.ptr == NULL || !is_name(name)) {
             return false;
         }
         field[(*fields)++] = (struct filter_field){name, str_trim(line)};
@@ -180,6 +205,33 @@ static size_t break_before(struct str s, size_t start)
     return start > 0 && s.ptr[start - 1] == '\r' ? start - 1 : start;
 }
 
+/* The next CR or LF from `at` on, or the end. */
+static size_t line_end(struct str s, size_t at)
+{
+    while (at < s.len && s.ptr[at] != '\n' && s.ptr[at] != '\r') {
+        at++;
+    }
+    return at;
+}
+
+/* The delimiter line that starts at `start`, of which all is there. */
+static const char *take_delimiter(struct multipart *m, size_t start, size_t end)
+{
+    struct str s = buf_view(&m->carry), line = str_of(s.ptr + start, end - start);
+    /* OData's reader ends lines at a bare CR, too: what it would take for a delimiter is one */
+    bool bare = start > 0 && s.ptr[start - 1] == '\r';
+    int kind = bare || line.len > m->delimiter_len + MULTIPART_HEAD ? -1 : delimiter_kind(m, line);
+    size_t len = break_before(s, start);
+    const char *fault = len > 0 ? m->events->data(m->ctx, str_of(s.ptr, len)) : NULL;
+    if (fault != NULL || kind < 0) {
+        return fault != NULL ? fault : not_strict;
+    }
+    fault = m->events->part_end(m->ctx);
+    drop(m, end + 1);
+    m->state = kind == 1 ? MULTIPART_IN_HEAD : MULTIPART_BEHIND;
+    return fault;
+}
+
 /*
  * Gives on what cannot be part of a delimiter. The carry keeps the last line break and what stands
  * behind it while that may still become one.
@@ -187,38 +239,31 @@ static size_t break_before(struct str s, size_t start)
 static const char *take_data(struct multipart *m, bool *progress)
 {
     struct str s = buf_view(&m->carry), mark = str_of(m->delimiter, m->delimiter_len);
-    size_t start = 0, keep = 0; /* of a line; from where on it must wait */
-    bool at_line = m->line_start, too_long = false;
+    size_t start = 0; /* of a line */
+    bool at_line = m->line_start;
     for (;;) {
-        ptrdiff_t feed = str_index(str_skip(s, start), '\n');
-        size_t end = feed >= 0 ? start + (size_t)feed : s.len;
-        struct str line = str_of(s.ptr + start, end - start);
-        if (at_line && feed >= 0 && str_starts(line, mark)) {
-            int kind = line.len > mark.len + MULTIPART_HEAD ? -1 : delimiter_kind(m, line);
-            size_t len = break_before(s, start);
-            const char *fault = len > 0 ? m->events->data(m->ctx, str_of(s.ptr, len)) : NULL;
-            if (fault != NULL || kind < 0) {
-                return fault != NULL ? fault : not_strict;
-            }
-            fault = m->events->part_end(m->ctx);
-            drop(m, end + 1);
-            m->state = kind == 1 ? MULTIPART_IN_HEAD : MULTIPART_BEHIND;
+        struct str rest = str_skip(s, start);
+        size_t same = MIN(rest.len, mark.len);
+        bool maybe = at_line && memcmp(rest.ptr, mark.ptr, same) == 0;
+        ptrdiff_t feed = maybe && same == mark.len ? str_index(rest, '\n') : -1;
+        if (feed >= 0) {
             *progress = true;
-            return fault;
+            return take_delimiter(m, start, start + (size_t)feed);
         }
-        if (feed < 0) {
-            size_t same = MIN(line.len, mark.len);
-            bool maybe = at_line && memcmp(line.ptr, mark.ptr, same) == 0;
-            too_long = maybe && line.len > mark.len + MULTIPART_HEAD;
-            keep = maybe ? (m->line_start && start == 0 ? 0 : break_before(s, start)) : s.len;
-            if (!maybe && keep > 0 && s.ptr[keep - 1] == '\r') {
-                keep--;
-            }
+        size_t end = line_end(s, start);
+        if (maybe) {
+            break;
+        }
+        if (end == s.len) {
+            start = s.len;
+            at_line = false;
             break;
         }
         start = end + 1;
         at_line = true;
     }
+    size_t keep = !at_line ? s.len : start == 0 ? 0 : break_before(s, start);
+    bool too_long = at_line && s.len - start > mark.len + MULTIPART_HEAD;
     m->line_start = m->line_start && keep == 0;
     const char *fault = keep > 0 ? m->events->data(m->ctx, str_of(s.ptr, keep)) : NULL;
     drop(m, keep);

@@ -34,6 +34,9 @@ const char *multipart_end(struct multipart *m); /* a fault when the last delimit
  * more than `room`. Views into `*rest`. */
 bool multipart_fields(struct str *rest, struct filter_field *field, size_t room, size_t *fields);
 
+/* The field of that name (lower case) is there more than once. */
+bool multipart_twice(const struct filter_field *field, size_t fields, struct str name);
+
 /* The value of the field of that name (lower case), or empty. */
 struct str multipart_field(const struct filter_field *field, size_t fields, struct str name);
 

@@ -235,6 +235,7 @@ static const struct schema_field rule_fields[] = {
     STRING_FIELD(rule, "inspect", inspect),
     STRINGS_FIELD(rule, "act", act),
     ENUM_FIELD(rule, "unsure", unsure, unsures),
+    STRING_FIELD(rule, "spare", spare),
     {.key = "portal",
      .kind = SCHEMA_CUSTOM,
      .offset = offsetof(struct rule, portal),

@@ -47,7 +47,7 @@ static const char *take_headers(json_t *headers, struct reader_item *item,
             return "a request in it has too many header fields";
         }
         if (json_is_string(value)) {
-            field[item->fields++] = (struct filter_field){str_z(name), json_view(value)};
+            field[item->fields++] = (struct filter_field){str_trim(str_z(name)), json_view(value)};
         } else if (json_is_object(value) || json_is_array(value)) {
             return not_batch;
         }
@@ -140,12 +140,23 @@ static const char *take_json(struct batch *b)
 
 /* ---- multipart ---- */
 
+static struct str without_version(struct str line)
+{
+    struct str rest = line, piece;
+    while (str_cut(&rest, ' ', &piece) && rest.ptr != NULL) {
+        if (str_istarts(rest, STR("HTTP/")) && str_index(rest, ' ') < 0) {
+            return str_of(line.ptr, (size_t)(rest.ptr - line.ptr) - 1);
+        }
+    }
+    return line;
+}
+
 /* "METHOD URL HTTP/1.1", fields, body. */
 static const char *take_request(struct batch *b, struct str text)
 {
     struct filter_field field[ITEM_FIELDS];
     struct reader_item item = {.field = field};
-    struct str line = STR_NONE, version = STR(" HTTP/1.1");
+    struct str line = STR_NONE, first;
     struct buf id = {0};
     if (++b->items > READER_ITEMS) {
         return too_many;
@@ -155,11 +166,9 @@ static const char *take_request(struct batch *b, struct str text)
     }
     bool more = str_cut(&text, '\n', &line);
     line.len -= line.len > 0 && line.ptr[line.len - 1] == '\r';
-    if (str_ends(line, version) || str_ends(line, STR(" HTTP/1.0"))) {
-        line.len -= version.len;
-    }
-    if (!more || !str_cut(&line, ' ', &item.method) || line.ptr == NULL ||
-        str_trim(line).len == 0) {
+    line = without_version(line);
+    if (!more || str_index(line, '\r') >= 0 || !str_cut(&line, ' ', &item.method) ||
+        line.ptr == NULL || str_trim(line).len == 0) {
         return "a request in it has no request line";
     }
     item.url = str_trim(line);
@@ -173,6 +182,12 @@ static const char *take_request(struct batch *b, struct str text)
     buf_printf(&id, "#%zu", b->items);
     item.id = buf_view(&id);
     b->sink->item(b->sink->ctx, &item);
+    struct str url = item.url;
+    if (str_cut(&url, ' ', &first) &&
+        url.ptr != NULL) { /* some take what stands before the blank */
+        item.url = first;
+        b->sink->item(b->sink->ctx, &item);
+    }
     buf_free(&id);
     return NULL;
 }
@@ -221,6 +236,9 @@ static const char *on_part(void *ctx, const struct filter_field *field, size_t f
     struct str type = multipart_field(field, fields, STR("content-type"));
     struct str coding = multipart_field(field, fields, STR("content-transfer-encoding"));
     const char *fault = NULL;
+    if (multipart_twice(field, fields, STR("content-type"))) {
+        return "a part of it has two Content-Types";
+    }
     if (coding.len > 0 && !str_ieq(coding, STR("binary")) && !str_ieq(coding, STR("8bit")) &&
         !str_ieq(coding, STR("7bit"))) {
         return "a part of it has a transfer coding";

@@ -145,6 +145,9 @@ static void csom_end(void *ctx, unsigned depth, struct str name, struct str text
     } else if (r->word.len > 0 && depth == r->at) {
         buf_clear(&r->word);
     }
+    if (depth == 1) { /* what follows are streams: files on their way to a library */
+        r->sink->only(r->sink->ctx, STR_NONE);
+    }
 }
 
 static void *csom_open(const struct reader_sink *sink, const struct canon *c)

@@ -60,13 +60,15 @@ struct rule {
     struct rule_info info;
     struct schema_str id, why, source, date, inspect;
     int confidence, answer, fact;
-    int unsure;             /* enum rule_unsure */
-    uint64_t hold;          /* bytes of body to wait for, as sent and as decoded */
-    struct schema_strs act; /* what the reader must say: patterns for glob_fits() */
-    unsigned portal;        /* a bit each for the settings of [filters] portal; 0: any */
-    bool bypass;            /* administrators are let through */
-    bool on;                /* not disabled by the configuration */
-    bool whens_given;       /* [[rule.when]] tables stand for the conditions in the rule itself */
+    int unsure;              /* enum rule_unsure */
+    uint64_t hold;           /* bytes of body to wait for, as sent and as decoded */
+    struct schema_strs act;  /* what the reader must say: patterns for glob_fits() */
+    struct schema_str spare; /* a field of the body: it passes when that names a group's address */
+    unsigned portal;         /* a bit each for the settings of [filters] portal; 0: any */
+    bool bypass;             /* administrators are let through */
+    bool on;                 /* not disabled by the configuration */
+    bool spares;             /* waits for the body to see whether a group's address is in `spare` */
+    bool whens_given;        /* [[rule.when]] tables stand for the conditions in the rule itself */
     struct schema_strs hosts;
     struct schema_strs block, pass; /* test vectors */
     struct rule_when own, *when;

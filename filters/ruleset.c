@@ -282,6 +282,24 @@ bool ruleset_is_on(const struct ruleset *rs, const struct rule *rule)
     return rule->on && (rule->portal == 0 || (rule->portal >> rs->portal & 1) != 0);
 }
 
+void ruleset_spare(struct ruleset *rs, const struct schema_strs *groups)
+{
+    rs->groups.item = arena_zalloc(&rs->arena, groups->count * sizeof(*rs->groups.item));
+    for (; rs->groups.count < groups->count; rs->groups.count++) {
+        struct str name = groups->item[rs->groups.count].text;
+        rs->groups.item[rs->groups.count].text = arena_lower(&rs->arena, str_trim(name));
+    }
+    for (size_t i = 0; i < rs->packs && groups->count > 0; i++) {
+        for (size_t k = 0; k < rs->pack[i].rules.count; k++) {
+            struct rule *rule = &rs->pack[i].rules.item[k];
+            if (rule->spare.text.len > 0) {
+                rule->reader = &reader_fields;
+                rule->spares = true;
+            }
+        }
+    }
+}
+
 int ruleset_build(struct ruleset **out, const struct pack_source *sources, size_t count,
                   struct diag *d)
 {

@@ -26,7 +26,8 @@ struct ruleset {
     struct hostmap literal;    /* host named in a rule → its root, as uint32_t * */
     struct hostmap ids, names; /* id → rule; "class" or "owner" and a name → that */
     const struct rule *fact[FACT_COUNT];
-    int portal; /* enum filters_portal: which rules about portals are on */
+    int portal;                /* enum filters_portal: which rules about portals are on */
+    struct schema_strs groups; /* addresses of groups, lower case, that rules spare */
 };
 
 /*
@@ -38,6 +39,9 @@ int ruleset_build(struct ruleset **out, const struct pack_source *sources, size_
 void ruleset_free(struct ruleset *rs);
 
 const struct host_class *ruleset_class(const struct ruleset *rs, struct str name);
+
+/* Lets rules spare what `groups` names: those that can wait for the body then. */
+void ruleset_spare(struct ruleset *rs, const struct schema_strs *groups);
 
 /* Not disabled, and meant for the portal setting. */
 bool ruleset_is_on(const struct ruleset *rs, const struct rule *rule);

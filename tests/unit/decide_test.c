@@ -88,7 +88,7 @@ static void test_head_first(void **state)
         enum verdict_kind kind;
         const char *rule;
     } rows[] = {
-        {"POST https://graph.microsoft.com/v1.0/$batch", VERDICT_NEED_BODY, "batch.json"},
+        {"POST https://graph.microsoft.com/v1.0/$batch", VERDICT_NEED_BODY, "batch.unreadable"},
         {"GET https://graph.microsoft.com/v1.0/$batch", VERDICT_PASS, ""},
         {"POST https://graph.microsoft.com/v1.0/%00/$batch", VERDICT_BLOCK, "request.unreadable"},
         {"POST https://outlook.office365.com/ews/exchange.asmx", VERDICT_NEED_BODY, ""},
@@ -105,6 +105,55 @@ static void test_head_first(void **state)
             fail_msg("row %zu: %d %s", i, v.kind, id);
         }
         assert_true((v.kind == VERDICT_NEED_BODY) == (v.need > 0));
+    }
+    arena_free(&a);
+    filters_free(f);
+}
+
+/* [filters] group_photos: Outlook on the web changes both kinds of photos by one operation. */
+static void test_groups(void **state)
+{
+    (void)state;
+    static struct schema_str groups[] = {{.text = STR_INIT("Team@contoso.com")}};
+    struct filters_conf conf;
+    struct filters *f = NULL;
+    struct diag d = {0};
+    struct arena a = {0};
+    static const char *const rows[][2] = {
+        {"| Action: UploadPhoto | @body: {\"request\":{\"EmailAddress\":\"team@CONTOSO.com\"}}",
+         ""},
+        {"| Action: UploadPhoto | @body: {\"request\":{\"EmailAddress\":\"a@contoso.com\"}}",
+         "owa.upload-photo"},
+        {"| Action: UploadPhoto | @body: {\"a\":{\"EmailAddress\":\"team@contoso.com\"},"
+         "\"b\":{\"emailaddress\":\"a@contoso.com\"}}",
+         "owa.upload-photo"},
+        {"| Action: UploadPhoto | @body: {\"request\":{\"__type\":\"UploadPhotoRequest\","
+         "\"EmailAddress\":\"team@contoso.com\"}}",
+         ""},
+        {"| @body: {\"__type\":\"UploadPhotoRequest\",\"EmailAddress\":\"a@contoso.com\"}",
+         "owa.upload-photo-body"},
+        {"| Action: GetItem | @body: {\"EmailAddress\":\"a@contoso.com\"}", ""},
+        {"| Action: GetItem | @body: x", ""},
+        {"| Action: UploadPhoto | @body: {\"request\":{}}", "owa.upload-photo"},
+        {"| Action: UploadPhoto", "owa.upload-photo"},
+        {"| Action: UploadPhoto | @body: --f--", "owa.upload-photo"},
+        {"| Action: UploadPhoto | X-OWA-UrlPostData: %7B%7D | @body: "
+         "{\"EmailAddress\":\"team@contoso.com\"}",
+         "owa.upload-photo"},
+    };
+    filters_conf_defaults(&conf);
+    conf.filters.groups = (struct schema_strs){groups, 1};
+    assert_int_equal(filters_build(&conf, &f, &d), 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf text = {0};
+        struct filter_request r;
+        buf_printf(&text, "POST https://outlook.office.com/owa/service.svc %s", rows[i][0]);
+        assert_true(vector_parse(buf_view(&text), &r, &a));
+        struct verdict v = filters_decide(f, &r, &nobody, &a);
+        if (strcmp(v.rule != NULL ? v.rule->id : "", rows[i][1]) != 0) {
+            fail_msg("row %zu: %s", i, v.rule != NULL ? v.rule->id : "passes");
+        }
+        buf_free(&text);
     }
     arena_free(&a);
     filters_free(f);
@@ -178,8 +227,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),      cmocka_unit_test(test_evidence),
-        cmocka_unit_test(test_head_first), cmocka_unit_test(test_bypass),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_head_first), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_bypass),     cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
