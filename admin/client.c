@@ -356,6 +356,14 @@ static void finish(struct client *cl, struct call *c, int err)
     }
 }
 
+/* Set- and PATCH give absolute values: twice is once. New-, Add-, Remove-, POST and DELETE are not
+ * so. */
+static bool is_repeatable(const struct call *c)
+{
+    return !c->write || (c->cmdlet != NULL ? str_starts(str_z(c->cmdlet), STR("Set-"))
+                                           : strcmp(c->method, "PATCH") == 0);
+}
+
 static void start(struct client *cl, struct call *c)
 {
     int err = 0;
@@ -383,6 +391,12 @@ static void start(struct client *cl, struct call *c)
               curl_easy_setopt(easy, CURLOPT_WRITEDATA, c) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_HEADERDATA, c) == CURLE_OK;
+    if (ok && !is_repeatable(c)) {
+        /* libcurl sends a request again by itself when a *reused* connection dies before the
+         * answer, whatever the method (lib/multi.c, Curl_retry_request): it must not be a reused
+         * one */
+        ok = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
+    }
     if (ok && c->body.len > 0) {
         ok = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)c->body.len) == CURLE_OK &&
              curl_easy_setopt(easy, CURLOPT_POSTFIELDS, c->body.ptr) == CURLE_OK;
