@@ -155,11 +155,11 @@ int graph_get(struct client *cl, const char *path, json_t **object, struct buf *
     struct call c = {0};
     graph_call(&c, "GET", path, NULL);
     int err = client_do(cl, &c);
-    *object = NULL;
+    *object = err == 0 ? answer_json(buf_view(&c.answer)) : NULL;
     if (err != 0) {
         buf_clear(why);
         buf_str(why, buf_view(&c.why));
-    } else if (!json_is_object(*object = answer_json(buf_view(&c.answer)))) {
+    } else if (!json_is_object(*object)) {
         json_decref(*object);
         *object = NULL;
         buf_z(why, "the answer has a form that is not known");
