@@ -101,6 +101,10 @@ int list_each(struct client *cl, struct call *c, list_row *row, void *arg, struc
             buf_str(why, buf_view(&page.error));
             err = ERR_PROTOCOL;
         }
+        if (str_find(buf_view(&page.warning), STR("more results available")) >= 0) {
+            buf_z(why, "the service gave a part of the list only");
+            err = ERR_LIMIT;
+        }
         bool on = err == 0;
         size_t n;
         json_t *item;

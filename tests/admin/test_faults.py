@@ -99,6 +99,23 @@ def test_throttled_writes_obey_and_all_come_through(bench, wanted):
     assert 0 < b.server.throttle.refused < 60
 
 
+def test_empty_budget_is_waited_for(bench):
+    b = start(bench)
+    b.server.budget, b.server.budget_s = 3, 1
+    counts = b.status()["counts"]
+    assert counts["waited_ms"] > 0 and counts["throttled"] == 0
+
+
+def test_part_of_a_list_is_not_taken_for_all_of_it(bench, monkeypatch):
+    b = start(bench)
+    real = b.server.exchange.run
+    monkeypatch.setattr(b.server.exchange, "run", lambda cmdlet, p: real(cmdlet, {k: v for k, v in p.items() if k != "ResultSize"}))
+    for number in range(60, 1200):
+        b.tenant.add_mailbox().owa = "Photo-Editors"
+    b.tenant.add_policy("Photo-Editors")
+    assert "gave a part of the list only" in b.run("status", status=3)
+
+
 def test_pace_and_concurrency_are_kept(bench):
     b = start(bench, people=20)
     b.base["tenant"] = "concurrency = 3"
