@@ -96,7 +96,7 @@ def test_throttled_writes_obey_and_all_come_through(bench, wanted):
     b.server.throttle.limit, b.server.throttle.window = 8, 0.5
     b.run("apply", "--yes")
     assert b.tenant.owned() == wanted
-    assert 0 < b.server.throttle.refused < 60
+    assert 0 < b.server.throttle.refused < 200  # who ignored Retry-After would ask thousands of times
 
 
 def test_empty_budget_is_waited_for(bench):
