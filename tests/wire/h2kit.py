@@ -608,6 +608,7 @@ class Wire:
     """A client's TLS connection that sends frames as told and reads what comes. Nothing is answered, not even SETTINGS."""
 
     def __init__(self, proxy, host, preface=True, settings=()):
+        self.answered = {}  # final statuses that were read and not asked for yet
         self.host, self.proxy = host, proxy
         self.sock = secure(proxy, host, ("h2", "http/1.1"))
         assert self.sock.tls.selected_alpn_protocol() == "h2"
@@ -663,8 +664,12 @@ class Wire:
 
     def status(self, id, timeout=None):
         """The final status of a stream; None when it was reset or the connection ended."""
-        f = self.until(lambda f: f.stream_id == id and (isinstance(f, hf.RstStreamFrame) or getattr(f, "head", None) and dict(f.head)[":status"][0] != "1"), timeout)
-        return int(dict(f.head)[":status"]) if isinstance(f, hf.HeadersFrame) else None
+        while id not in self.answered:  # answers come in any order
+            f = self.until(lambda f: isinstance(f, hf.RstStreamFrame) or getattr(f, "head", None) and dict(f.head)[":status"][0] != "1", timeout)
+            if f is None:
+                return None
+            self.answered[f.stream_id] = int(dict(f.head)[":status"]) if isinstance(f, hf.HeadersFrame) else None
+        return self.answered.pop(id)
 
     def verdict(self, id=0, timeout=None):
         """How the proxy took what was sent: ("goaway", code), ("reset", code) of that stream, ("status", n), "eof", "reset", or None."""

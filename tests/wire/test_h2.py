@@ -374,6 +374,7 @@ def test_huge_to_h1(door, site, huge, client, tmp_path):
         if call.path == "/first":
             site.alpn = OLD
             call.respond(200, [], b"")
+            time.sleep(0.3 * SLOW)  # the answer is through by then
             call.drop()
             return
         digest = hashlib.sha256()
