@@ -102,6 +102,19 @@ static uint64_t seconds_to_ms(struct str s)
     return n * 1000 + ms;
 }
 
+/* 2024-05-22T16:52:26.365Z, as Exchange gives it; 0 when it is none. The fraction is rounded up. */
+static time_t read_time(struct str s)
+{
+    char text[32];
+    struct tm tm = {0};
+    if (s.len >= sizeof(text)) {
+        return 0;
+    }
+    memcpy(text, s.ptr, s.len);
+    text[s.len] = '\0';
+    return strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) != NULL ? timegm(&tm) + 1 : 0;
+}
+
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct call *c = arg;
@@ -110,6 +123,12 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     if (str_istarts(line, STR("HTTP/"))) { /* an interim answer came before */
         c->s.retry_after_ms = UINT64_MAX;
         buf_clear(&c->s.location);
+        c->s.budget_empty = false;
+        c->s.budget_from = 0;
+    } else if (field_is(line, "Rate-Limit-Remaining", &value)) {
+        c->s.budget_empty = str_eq(value, STR("0"));
+    } else if (field_is(line, "Rate-Limit-Reset", &value)) {
+        c->s.budget_from = read_time(value);
     } else if (field_is(line, "Retry-After", &value)) {
         c->s.retry_after_ms = seconds_to_ms(value);
     } else if (field_is(line, "Location", &value) && value.len < 8192) {
@@ -356,6 +375,14 @@ static void finish(struct client *cl, struct call *c, int err)
     }
 }
 
+/* Set- and PATCH give absolute values: twice is once. New-, Add-, Remove-, POST and DELETE are not
+ * so. */
+static bool is_repeatable(const struct call *c)
+{
+    return !c->write || (c->cmdlet != NULL ? str_starts(str_z(c->cmdlet), STR("Set-"))
+                                           : strcmp(c->method, "PATCH") == 0);
+}
+
 static void start(struct client *cl, struct call *c)
 {
     int err = 0;
@@ -383,6 +410,12 @@ static void start(struct client *cl, struct call *c)
               curl_easy_setopt(easy, CURLOPT_WRITEDATA, c) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_HEADERDATA, c) == CURLE_OK;
+    if (ok && !is_repeatable(c)) {
+        /* libcurl sends a request again by itself when a *reused* connection dies before the
+         * answer, whatever the method (lib/multi.c, Curl_retry_request): it must not be a reused
+         * one */
+        ok = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
+    }
     if (ok && c->body.len > 0) {
         ok = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)c->body.len) == CURLE_OK &&
              curl_easy_setopt(easy, CURLOPT_POSTFIELDS, c->body.ptr) == CURLE_OK;
@@ -436,6 +469,25 @@ static void retry(struct client *cl, struct call *c, int err)
     again(cl, c, backoff(cl, c));
 }
 
+/* Nothing is sent to the API for so long. */
+static void pause_api(struct client *cl, enum api api, uint64_t ms)
+{
+    const uint64_t now = clock_ms(), until = now + MIN(ms, (uint64_t)PAUSE_MAX);
+    if (until > cl->pause_until_ms[api]) {
+        cl->counts.waited_ms += until - MAX(cl->pause_until_ms[api], now);
+        cl->pause_until_ms[api] = until;
+    }
+}
+
+/* Exchange says with each answer how much of the budget is left; an empty one is waited for. */
+static void obey_budget(struct client *cl, const struct call *c)
+{
+    const time_t now = time(NULL);
+    if (c->s.budget_empty && c->s.budget_from > now) {
+        pause_api(cl, c->api, (uint64_t)(c->s.budget_from - now) * 1000);
+    }
+}
+
 static void throttled(struct client *cl, struct call *c)
 {
     uint64_t wait = c->s.retry_after_ms;
@@ -445,12 +497,7 @@ static void throttled(struct client *cl, struct call *c)
         wait = backoff(cl, c);
     }
     wait = MIN(wait, (uint64_t)PAUSE_MAX);
-    uint64_t until = clock_ms() + wait;
-    if (until > cl->pause_until_ms[c->api]) {
-        uint64_t from = MAX(cl->pause_until_ms[c->api], clock_ms());
-        cl->counts.waited_ms += until - from;
-        cl->pause_until_ms[c->api] = until;
-    }
+    pause_api(cl, c->api, wait);
     if (c->s.tries >= TRIES * 4 || stopped) { /* it is told when to come back: more patience */
         finish(cl, c, stopped ? ERR_CANCELED : ERR_TIMEOUT);
         return;
@@ -538,6 +585,7 @@ static void ended(struct client *cl, struct call *c, CURLcode code)
     }
     c->status = (int)status;
     if (code == CURLE_OK) {
+        obey_budget(cl, c);
         judge(cl, c);
         return;
     }

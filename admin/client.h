@@ -14,6 +14,8 @@
 #include "admin/conf.h"
 #include "admin/token.h"
 
+#include <time.h>
+
 struct client;
 
 /* Made and freed by whoever asks; it must stay until it is done. */
@@ -39,6 +41,8 @@ struct call {
         uint64_t not_before_ms;
         void *easy, *headers;
         uint64_t retry_after_ms; /* UINT64_MAX: none given */
+        bool budget_empty;       /* Rate-Limit-Remaining is 0 */
+        time_t budget_from;      /* Rate-Limit-Reset; 0: none given */
         struct buf location;
         bool too_large;
     } s;

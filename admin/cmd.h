@@ -42,6 +42,7 @@ int cmd_undo(struct session *s);
 int cmd_watch(struct session *s);
 int cmd_export_admins(struct session *s);
 int cmd_doctor(struct session *s);
+int cmd_confirm(struct session *s);
 
 /* Looks, and says on stderr what kept it from doing so. */
 int session_look(struct session *s, struct look_opts opts, struct report *out) MUSTCHECK;

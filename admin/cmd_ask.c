@@ -2,6 +2,7 @@
 /* whoami, doctor, export-admins: who we are, what is missing, and who is let through by the gate.
  */
 #include "admin/cmd.h"
+#include "admin/manual.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/file.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char *const api_names[] = {"Exchange Online", "Microsoft Graph"};
 
@@ -203,6 +205,31 @@ int cmd_doctor(struct session *s)
         }
     }
     return good ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* ---- confirm ---- */
+
+int cmd_confirm(struct session *s)
+{
+    struct diag d = {0};
+    struct buf names = {0};
+    const char *by = getenv("SUDO_USER") != NULL ? getenv("SUDO_USER") : getenv("USER");
+    int dir = -1, status = EXIT_FAILED;
+    if (journal_lock(s->conf, &dir, &d) == 0) {
+        const char *name = s->opts.operand != NULL ? s->opts.operand : "";
+        int err = manual_confirm(dir, name, by != NULL ? by : "root", &names);
+        if (err == ERR_NAME) {
+            (void)diag_error(&d, DIAG_NOWHERE, "confirm wants one of: %s", buf_cstr(&names));
+        } else if (err != 0) {
+            (void)diag_error(&d, DIAG_NOWHERE, "cannot be noted: %s", err_str(err));
+        }
+        status = err == 0 ? EXIT_DONE : err == ERR_NAME ? EXIT_USAGE : EXIT_FAILED;
+        close(dir);
+    }
+    diag_print(&d, "photogate-admin");
+    diag_free(&d);
+    buf_free(&names);
+    return status;
 }
 
 /* ---- export-admins ---- */

@@ -101,6 +101,10 @@ int list_each(struct client *cl, struct call *c, list_row *row, void *arg, struc
             buf_str(why, buf_view(&page.error));
             err = ERR_PROTOCOL;
         }
+        if (str_find(buf_view(&page.warning), STR("more results available")) >= 0) {
+            buf_z(why, "the service gave a part of the list only");
+            err = ERR_LIMIT;
+        }
         bool on = err == 0;
         size_t n;
         json_t *item;
@@ -155,11 +159,11 @@ int graph_get(struct client *cl, const char *path, json_t **object, struct buf *
     struct call c = {0};
     graph_call(&c, "GET", path, NULL);
     int err = client_do(cl, &c);
-    *object = NULL;
+    *object = err == 0 ? answer_json(buf_view(&c.answer)) : NULL;
     if (err != 0) {
         buf_clear(why);
         buf_str(why, buf_view(&c.why));
-    } else if (!json_is_object(*object = answer_json(buf_view(&c.answer)))) {
+    } else if (!json_is_object(*object)) {
         json_decref(*object);
         *object = NULL;
         buf_z(why, "the answer has a form that is not known");

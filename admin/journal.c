@@ -248,23 +248,16 @@ static bool read_line(struct str text, unsigned number, struct plan *plan,
     return good;
 }
 
-int journal_read(int dir, const char *name, struct plan *plan, struct journal_info *info,
-                 struct diag *d)
+int journal_parse(struct str rest, struct plan *plan, struct journal_info *info)
 {
-    struct buf text = {0};
-    *info = (struct journal_info){0};
-    int err = file_read(dir, name, JOURNAL_MAX, &text);
-    struct str rest = buf_view(&text), line;
+    struct str line;
     unsigned number = 0;
-    while (err == 0 && str_index(rest, '\n') >= 0 && str_cut(&rest, '\n', &line)) {
+    *info = (struct journal_info){0};
+    while (str_index(rest, '\n') >= 0 && str_cut(&rest, '\n', &line)) {
         /* a line that the power cut tore was closed by the next run; it says nothing */
         if (!read_line(line, ++number, plan, info) && number == 1) {
-            err = ERR_SYNTAX;
+            return ERR_SYNTAX;
         }
-    }
-    err = err == 0 && number == 0 ? ERR_SYNTAX : err;
-    if (err != 0) {
-        (void)diag_error(d, DIAG_FILE(name), "is no journal that can be read: %s", err_str(err));
     }
     info->planned = plan->count;
     for (size_t i = 0; i < plan->count; i++) {
@@ -272,6 +265,19 @@ int journal_read(int dir, const char *name, struct plan *plan, struct journal_in
         info->begun += s == STEP_BEGUN;
         info->done += s == STEP_DONE || s == STEP_SKIPPED || s == STEP_MANUAL;
         info->failed += s == STEP_FAILED || s == STEP_CONFLICT;
+    }
+    return number > 0 ? 0 : ERR_SYNTAX;
+}
+
+int journal_read(int dir, const char *name, struct plan *plan, struct journal_info *info,
+                 struct diag *d)
+{
+    struct buf text = {0};
+    *info = (struct journal_info){0};
+    int err = file_read(dir, name, JOURNAL_MAX, &text);
+    err = err == 0 ? journal_parse(buf_view(&text), plan, info) : err;
+    if (err != 0) {
+        (void)diag_error(d, DIAG_FILE(name), "is no journal that can be read: %s", err_str(err));
     }
     buf_free(&text);
     return err;

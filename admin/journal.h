@@ -37,6 +37,9 @@ struct journal_info {
 int journal_read(int dir, const char *name, struct plan *plan, struct journal_info *info,
                  struct diag *d) MUSTCHECK;
 
+/* The same for its text. */
+int journal_parse(struct str text, struct plan *plan, struct journal_info *info) MUSTCHECK;
+
 /* Goes on writing in a file that journal_read() took. */
 struct journal *journal_open(int dir, const char *name, struct diag *d);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/look.h"
 
+#include "admin/manual.h"
 #include "common/err.h"
 
 #include <stdarg.h>
@@ -266,6 +267,7 @@ int look(struct client *cl, const struct look_opts *opts, struct report *out, st
     }
     if (all) {
         look_rest(cl, out);
+        look_manual(conf, out);
     }
     json_decref(policies);
     plan_sort(&out->plan);

@@ -26,6 +26,7 @@ static const char help[] =
     "  role-entries   only the roles that hold Set-UserPhoto\n"
     "  portal-access  only the portals\n"
     "  export-admins  writes the list of administrators that the gate lets through\n"
+    "  confirm NAME   notes that a switch which no program can see stands as it should\n"
     "  doctor         checks sign-in, permissions, clock and cmdlets\n"
     "\n"
     "  --config FILE   default admin.toml in this directory, else /etc/photogate/admin.toml\n"
@@ -73,6 +74,7 @@ static const struct {
     {"portal-access", cmd_portal_access, OPT_CHANGE},
     {"export-admins", cmd_export_admins, OPT_FORCE},
     {"doctor", cmd_doctor, 0},
+    {"confirm", cmd_confirm, OPT_OPERAND},
 };
 
 static void on_signal(int number)

@@ -23,9 +23,10 @@ static void add(struct diag *d, struct diag_at at, const char *kind, const char 
     buf_z(&d->text, kind);
     int n = vsnprintf(text, sizeof(text), format, args);
     if (n > 0) {
-        for (const char *c = text; *c != '\0';
-             c++) { /* one fault is one line, whatever it quotes */
-            buf_char(&d->text, *c == '\n' || *c == '\r' ? ' ' : *c);
+        for (const char *c = text; *c != '\0'; c++) {
+            /* One fault is one line, whatever it quotes, and does nothing to a terminal. */
+            bool control = (unsigned char)*c < ' ' || *c == 0x7f;
+            buf_char(&d->text, !control ? *c : *c == '\n' || *c == '\r' || *c == '\t' ? ' ' : '?');
         }
     }
     buf_char(&d->text, '\n');

@@ -52,6 +52,13 @@ static void on_enter(void *ctx, const struct toml_event *e)
 {
     struct build *b = ctx;
     struct arena *arena = &b->doc->arena;
+    if (b->depth >= TOML_DEPTH) { /* toml++ bounds brackets only, not the parts of a dotted key */
+        struct diag_at at = {.file = b->doc->file, .line = e->key_line, .column = e->key_column};
+        b->err =
+            b->err != 0 ? b->err : diag_error(b->diag, at, "nested more than %d deep", TOML_DEPTH);
+        b->depth++;
+        return;
+    }
     struct toml_node *node = arena_zalloc(arena, sizeof(*node));
     *node = (struct toml_node){
         .kind = (enum toml_kind)e->kind,
@@ -71,10 +78,8 @@ static void on_enter(void *ctx, const struct toml_event *e)
     } else {
         insert(b->open[b->depth - 1], &b->last[b->depth - 1], node);
     }
-    if (b->depth < TOML_DEPTH) {
-        b->open[b->depth] = node;
-        b->last[b->depth] = NULL;
-    }
+    b->open[b->depth] = node;
+    b->last[b->depth] = NULL;
     b->depth++;
 }
 

@@ -41,8 +41,8 @@ struct toml_doc;
 
 /*
  * Parses `text`; `file` names it in faults and in toml_at(), and is copied. 0 and a document to
- * toml_free(), or ERR_CONFIG with the fault in `d`. Text is bounded by the caller; nesting by
- * toml++ (256).
+ * toml_free(), or ERR_CONFIG with the fault in `d`. Text is bounded by the caller; nesting here
+ * and by toml++ (256).
  */
 int toml_parse(struct str text, const char *file, struct toml_doc **out, struct diag *d) MUSTCHECK;
 

@@ -38,6 +38,7 @@ struct req {
     bool finished;     /* the exchange has said so */
     bool head_given;   /* the exchange has the request's head */
     bool answered;     /* a head with END_STREAM went out */
+    bool late;         /* its time was up; it is still there */
     struct grave grave;
 };
 
@@ -172,9 +173,15 @@ static void look_at(struct req *r)
         r->awaited = what;
         r->mark = moved;
         r->since_ms = now;
+        r->late = false;
     } else if (what != FOR_NOTHING && now - r->since_ms >= limit[what]) {
         r->since_ms = now;
-        too_late(r, what);
+        if (r->late) { /* nothing gets through to a client that does not read at all */
+            end(r->client, false);
+        } else {
+            r->late = true;
+            too_late(r, what);
+        }
     }
 }
 
@@ -199,6 +206,9 @@ static void on_tick(struct timer *t)
     set_timer(c);
     LIST_EACH_SAFE (it, &c->reqs) {
         look_at(LIST_OF(it, struct req, link));
+        if (c->closing) {
+            return;
+        }
     }
     if (!list_is_empty(&c->reqs)) {
         return;

@@ -338,7 +338,7 @@ void exch_origin_failed(struct exch *ex, int err, const char *detail)
         ex->retried = ex->forwarding = true;
         ex->key.fresh = true;
         seek_origin(ex);
-    } else if (ex->res_started || dead) {
+    } else if (ex->res_started || dead || (ex->unprocessed && ex->client->version >= 20)) {
         /* A repeat would not be safe: the client, who knows, has to decide. It sees its connection
          * close, as if it had been talking to the origin itself; an invented 502 it would take for
          * the origin's answer. */
@@ -364,7 +364,7 @@ void exch_origin_refused(struct exch *ex, bool h1)
         ex->key.h1_only |= h1;
         seek_origin(ex);
     } else {
-        ex->unprocessed = !ex->interim;
+        ex->unprocessed = !ex->interim && !ex->res_started;
         exch_origin_failed(ex, ERR_EOF, "the origin refused to take the request");
     }
 }

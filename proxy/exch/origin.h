@@ -65,8 +65,9 @@ struct origin {
 /* The codec takes over an idle or fresh connection for `ex` and calls exch_attached(). */
 void origin_h1_attach(struct origin *o, struct exch *ex);
 
-/* HTTP/2: the codec takes over a fresh connection; then each exchange. */
-void origin_h2_start(struct origin *o);
+/* HTTP/2: the codec takes over a fresh connection, on which there may be `streams` at once until it
+ * says otherwise; then each exchange. */
+void origin_h2_start(struct origin *o, unsigned streams);
 void origin_h2_attach(struct origin *o, struct exch *ex);
 /* Streams that can be begun now. */
 unsigned origin_h2_free(const struct origin *o);

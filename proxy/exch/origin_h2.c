@@ -385,10 +385,10 @@ static const struct origin_ops ops = {
 
 /* ---- for the pool ---- */
 
-void origin_h2_start(struct origin *o)
+void origin_h2_start(struct origin *o, unsigned streams)
 {
     list_init(&o->calls);
-    o->h2_limits = (struct h2_limits){.head = o->egress->limits};
+    o->h2_limits = (struct h2_limits){.head = o->egress->limits, .streams = streams};
     budget_init(&o->cancels, CANCELS, CANCELS_PER_S, now_ms(o));
     o->h2 = h2_new(H2_CLIENT, &o->h2_limits, &h2_ops, o, now_ms(o));
     conn_own(o->conn, &conn_ops, o);

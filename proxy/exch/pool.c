@@ -14,7 +14,7 @@
 enum {
     BUCKETS = 256,
     HOSTS_KEPT = 512,
-    STREAMS_EACH = 100
+    STREAMS_EACH = 100 /* as many as origins commonly let have */
 };
 
 #define H1_ASKED_MS ((uint64_t)10 * 60 * 1000)
@@ -42,6 +42,7 @@ struct pool_host {
     struct list waits;
     unsigned idle_count, busy_count, shared_count, making_count;
     unsigned making_h1;   /* of those on the way, HTTP/1.1 only */
+    unsigned streams;     /* that its HTTP/2 connections let have at once, as the last one said */
     uint64_t fact_ms;     /* when it last verified; 0: never */
     enum protocol proto;  /* what it spoke then */
     uint64_t h1_until_ms; /* it has asked for HTTP/1.1: not HTTP/2 before this */
@@ -135,6 +136,7 @@ static struct pool_host *host_for(struct pool *p, const struct origin_key *key)
     h->port = key->port;
     h->tls = key->tls;
     h->private_ok = key->private_ok;
+    h->streams = STREAMS_EACH;
     list_init(&h->idle);
     list_init(&h->busy);
     list_init(&h->shared);
@@ -342,7 +344,7 @@ static void offer_streams(struct origin *o)
             give_stream(o, wait);
         }
     }
-    if (h2_count(o->h2) > 0 || o->given_count > 0) {
+    if (!list_is_empty(&o->calls) || o->given_count > 0) {
         return;
     }
     o->old = true;
@@ -369,6 +371,7 @@ static struct origin *find_shared(struct pool_host *h, const struct pool_wait *w
 void origin_freed(struct origin *o)
 {
     if (o->state == ORIGIN_SHARED && !o->conn->closed) {
+        o->host->streams = h2_most(o->h2);
         offer_streams(o);
     }
 }
@@ -437,7 +440,7 @@ static void on_made(struct origin *o)
     if (h2) {
         list_init(&o->given);
         change_state(o, ORIGIN_SHARED);
-        origin_h2_start(o);
+        origin_h2_start(o, MAX(h->streams, 1U));
         offer_streams(o);
     } else {
         offer(o);
@@ -558,8 +561,9 @@ static void count_needed(const struct pool_host *h, unsigned *h1, unsigned *any)
     }
     if (h->proto == PROTO_H1 || !h->tls || !h->egress->http2) {
         *any = streams;
-    } else { /* one for all, or for as many as origins commonly let have streams */
-        *any = (streams + STREAMS_EACH - 1) / STREAMS_EACH;
+    } else { /* one for all, or for as many as it lets have streams */
+        unsigned each = MAX(h->streams, 1U);
+        *any = (streams + each - 1) / each;
     }
     if (facts && *h1 == 0 && *any == 0 && h->making_count == 0) {
         *(h->egress->http2 ? any : h1) = 1; /* one serves all who only want to know */

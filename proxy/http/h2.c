@@ -21,7 +21,7 @@ enum {
     CONN_WINDOW = 8 << 20,   /* given back as bytes arrive, so it bounds what is on its way only */
     ACKS_MAX = 500,          /* of pings and settings, that the peer does not fetch */
     FRAME_HEAD = 9,          /* RFC 9113, 4.1 */
-    STREAMS_UNTOLD = 100,    /* until the server says how many it takes */
+    STREAMS_MOST = 100,      /* that we have at once, whatever the server takes */
     HEAD_SENT_MAX = 4 << 20, /* above what any limit lets in: nghttp2's own, 64 KiB, would leave a
                                 stream without its answer */
 };
@@ -504,7 +504,7 @@ static nghttp2_session *make_session(struct h2 *h)
     nghttp2_option_set_max_outbound_ack(opt, ACKS_MAX);
     nghttp2_option_set_no_closed_streams(opt, 1);
     nghttp2_option_set_max_send_header_block_length(opt, HEAD_SENT_MAX);
-    nghttp2_option_set_peer_max_concurrent_streams(opt, STREAMS_UNTOLD);
+    nghttp2_option_set_peer_max_concurrent_streams(opt, h->limits->streams);
     nghttp2_option_set_stream_reset_rate_limit(opt, RESETS * 2, RESETS_PER_S * 2); /* ours first */
     int err = h->role == H2_SERVER ? nghttp2_session_server_new2(&session, cb, h, opt)
                                    : nghttp2_session_client_new2(&session, cb, h, opt);
@@ -777,7 +777,7 @@ unsigned h2_most(const struct h2 *h)
 {
     uint32_t theirs =
         nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-    return MIN(theirs, STREAMS_UNTOLD);
+    return MIN(theirs, STREAMS_MOST);
 }
 
 unsigned h2_glitches(const struct h2 *h)

@@ -31,7 +31,7 @@ enum h2_role {
 
 struct h2_limits {
     struct h1_limits head; /* `line`: of a path. `head` and `fields` as decoded */
-    unsigned streams;      /* that a client may have open at once */
+    unsigned streams;      /* open at once: that a client may have; that we have until told */
     size_t held; /* bytes with takers who do not take them, from which on the connection gets no
                     more credit; 0: no bound but the streams' own */
 };
@@ -150,7 +150,7 @@ void h2_leave(struct h2 *h, uint32_t code);
 
 /* Streams that are open, both sides' count. */
 unsigned h2_count(const struct h2 *h);
-/* Client: streams that the server lets us have at once. */
+/* Client: streams that the server lets us have at once, as far as it has said so. */
 unsigned h2_most(const struct h2 *h);
 /* Things that no sound peer does, so far. */
 unsigned h2_glitches(const struct h2 *h);

@@ -44,14 +44,22 @@ static bool take_vector(struct str *s, unsigned bytes, struct str *out)
     return take(s, n, out);
 }
 
+/* The first message is here to its end. */
+static bool is_whole(const uint8_t *message, size_t len)
+{
+    return len >= 4 && len - 4 >= ((size_t)message[1] << 16 | (size_t)message[2] << 8 | message[3]);
+}
+
 /*
- * Joins the handshake bytes of the records in `in` into `out`. HELLO_READ when `in` ends on a
- * record boundary or inside a handshake record (what is there of it is taken).
+ * Joins the handshake bytes of the records in `in` into `out`, up to the one in which the first
+ * message ends: what follows is not looked at (early data, RFC 8446, 2.3). HELLO_READ when it is
+ * there, or `in` ends on a record boundary or inside a handshake record (what is there of it is
+ * taken).
  */
 static enum hello_result join_records(struct str in, uint8_t out[HELLO_MAX], size_t *len)
 {
     *len = 0;
-    while (in.len > 0) {
+    while (in.len > 0 && !is_whole(out, *len)) {
         /* the major version; the minor one says nothing any more */
         bool like_tls = byte_at(in, 0) >= RECORD_FIRST && byte_at(in, 0) <= RECORD_LAST &&
                         (in.len == 1 || byte_at(in, 1) == 3);

@@ -44,10 +44,10 @@ def test_older_assertion_form_is_tried(bench, monkeypatch):
 
 def test_wrong_secret_says_what_to_do(bench):
     b = bench(credential="secret")
-    (b.folder / "secret").write_text("not it")
+    (b.folder / "secret").write_text("w0rds-nobody-guessed")
     assert "AADSTS7000215" in b.run("doctor", status=1)
     assert "put the secret's value, not its id" in b.last.stdout
-    assert "not it" not in b.last.stdout + b.last.stderr
+    assert "w0rds-nobody-guessed" not in b.last.stdout + b.last.stderr
 
 
 def test_managed_identity_of_app_service(bench):

@@ -196,6 +196,24 @@ def test_status_writes_nothing_and_needs_only_reading(bench):
     assert b.server.writes() == []
 
 
+def test_what_no_program_sees_is_asked_of_a_person(bench):
+    b = bench()
+    b.run("apply", "--yes")
+    manual = [f["what"] for f in b.status(status=0)["findings"] if f["state"] == "manual"]
+    assert len(manual) == 3 and "confirm sharepoint-picture" in manual[0]
+    b.run("confirm", "sharepoint-picture", env={"USER": "anna", "SUDO_USER": "anna"})
+    found = b.status(status=0)["findings"]
+    assert [f["what"] for f in found if f["state"] == "manual"] == manual[1:]
+    assert any("confirmed 0 days ago by anna" in f["what"] for f in found)
+    file = b.folder / "lock/manual.json"
+    noted = json.loads(file.read_text())
+    noted["sharepoint-picture"]["at"] -= 91 * 86400
+    file.write_text(json.dumps(noted))
+    assert sum(f["state"] == "manual" for f in b.status(status=0)["findings"]) == 3
+    b.run("confirm", "everything", status=2)
+    assert "sharepoint-picture, power-platform, exchange-powershell" in b.last.stderr
+
+
 def test_export_admins(bench):
     b = bench(toml='[lock.admins]\nfile = "admins.json"\ngroups = ["Help Desk"]\nusers = ["user9@contoso.com"]\napps = ["44444444-4444-4444-4444-444444444444"]\n')
     t = b.tenant

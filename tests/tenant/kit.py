@@ -94,7 +94,7 @@ timeout = "20s"
 
     def run(self, *args, status=0, env=None):
         """Standard output; the exit status must be `status` unless that is None."""
-        done = subprocess.run(self.command(*args), capture_output=True, text=True, timeout=120 * SLOW, stdin=subprocess.DEVNULL,
+        done = subprocess.run(self.command(*args), capture_output=True, text=True, timeout=60 * SLOW, stdin=subprocess.DEVNULL,
                               env={**{k: v for k, v in os.environ.items() if "proxy" not in k.lower()}, **(env or {})}, check=False)
         self.last = done
         assert status is None or done.returncode == status, f"{args}: {done.returncode}\n{done.stdout}\n{done.stderr}"

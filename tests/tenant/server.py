@@ -36,6 +36,7 @@ class Server(ThreadingHTTPServer):
         self.exchange_refused = None  # "nul": 403 with NUL bytes; "text": the role is not supported
         self.nextlink_host = f"{OUTLOOK}:446"
         self.delay = 0.0
+        self.budget, self.budget_s = 30000, 16
         self.busy = self.most_busy = 0
         self.pages = {}  # token -> rows still to give
         self.before_write = None  # called with the line before each write; tests kill or change things there
@@ -179,8 +180,11 @@ class Handler(BaseHTTPRequestHandler):
             return error.status, error.body, {"x-ExceptionType": "Microsoft.Exchange"}
 
     def rate_headers(self):
-        reset = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=16)
-        return {"Rate-Limit-Limit": "30000", "Rate-Limit-Remaining": "29997", "Rate-Limit-Reset": reset.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        reset = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.server.budget_s)
+        left = self.server.budget = self.server.budget - 1
+        if left <= 0:  # whoever comes back after the reset finds it full again
+            left, self.server.budget = 0, 30000
+        return {"Rate-Limit-Limit": "30000", "Rate-Limit-Remaining": str(left), "Rate-Limit-Reset": reset.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
                 "request-id": str(uuid.uuid4())}
 
     def invoke(self, command):

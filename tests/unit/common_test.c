@@ -262,12 +262,24 @@ static void test_toml(void **state)
         assert_int_equal(d.errors, 1);
         assert_true(str_starts(buf_view(&d.text), str_z(bad[i].at)));
     }
+    diag_free(&d);
+    diag_error(&d, DIAG_FILE("f.toml"), "\"%s\" is none", "a\nb\tc\033[31m\177");
+    assert_string_equal(buf_cstr(&d.text),
+                        "f.toml: \"a b c?[31m?\" is none\n"); /* no line of its own */
     struct buf deep = {0};
     buf_z(&deep, "a = ");
     for (int i = 0; i < 1000; i++) {
         buf_char(&deep, '[');
     }
     assert_int_equal(toml_parse(buf_view(&deep), "f.toml", &doc, &d), ERR_CONFIG);
+    buf_free(&deep);
+    diag_free(&d);
+    for (int i = 0; i < 1000; i++) { /* tables in tables by a dotted key */
+        buf_z(&deep, i == 0 ? "a" : ".a");
+    }
+    buf_z(&deep, " = 1\n");
+    assert_int_equal(toml_parse(buf_view(&deep), "f.toml", &doc, &d), ERR_CONFIG);
+    assert_true(str_starts(buf_view(&d.text), STR("f.toml:1:")) && d.errors == 1);
     buf_free(&deep);
     diag_free(&d);
 }

@@ -104,9 +104,10 @@ def gate(run_proxy, origin, plain):
 
 @pytest.fixture
 def microsoft(authority, tmp_path):
-    o = Microsoft(server_context(pem_of(*authority.leaf(GRAPH, OUTLOOK, TUNNELLED)), tmp_path))
+    o = Microsoft(server_context(pem_of(*authority.leaf(GRAPH, OUTLOOK, TUNNELLED)), tmp_path, alpn=None))
     yield o
     o.close()
+    assert o.faults == []
 
 
 @pytest.fixture

@@ -438,14 +438,15 @@ block = "logs/block.log"
             os.killpg(self.process.pid, signal.SIGKILL)
             raise AssertionError(f"the proxy did not end: {self.stderr[-2000:]}")
 
-    def log(self, name="access", **having):
-        """Lines of a log whose fields are as in `having`, once there is one."""
+    def log(self, name="access", count=1, **having):
+        """Lines of a log whose fields are as in `having`, once there are `count`: they are written a moment after the answer."""
         def lines():
             path = self.dir / "logs" / f"{name}.log"
             if not path.exists():
                 return []
-            found = [json.loads(line) for line in path.read_text().splitlines()]
-            return [f for f in found if all(f.get(k) == v for k, v in having.items())]
+            found = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            matching = [f for f in found if all(f.get(k) == v for k, v in having.items())]
+            return matching if len(matching) >= count else []
         return wait_for(lines, 5 * SLOW)
 
     @property

@@ -2,40 +2,37 @@
 """As much of Outlook on the web and Graph as a browser's page needs."""
 import json
 
-from harness import Origin, Reader, answer, read_request
+from h2kit import Site
 
 TITLE = "Outlook, as it always is"
 PAGE = f"<!doctype html><html lang=en><title>{TITLE}</title><h1>Inbox</h1>".encode()
 # https://learn.microsoft.com/graph/cors-support is what lets a page of another origin use Graph
-CORS = ("Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, PUT, PATCH, DELETE\r\n"
-        "Access-Control-Allow-Headers: authorization, content-type\r\n")
+CORS = [("access-control-allow-origin", "*"), ("access-control-allow-methods", "GET, PUT, PATCH, DELETE"),
+        ("access-control-allow-headers", "authorization, content-type")]
 PHOTO = "/v1.0/me/photo/$value"
 JPEG = bytes.fromhex("ffd8ffe000104a464946")
 
 
-class Microsoft(Origin):
+class Microsoft(Site):
     """Answers pages with PAGE, preflights, reads of the photo with JPEG and every other request with an empty object."""
 
     def __init__(self, context):
-        super().__init__(context, self.answer)
+        super().__init__(context, self.page_or_api)
 
-    def answer(self, sock):
-        reader = Reader(sock)
-        while True:
-            request = read_request(reader)
-            self.requests.append(request)
-            if request.method == "OPTIONS":
-                sock.sendall(answer(fields=CORS))
-            elif request.method == "GET" and request.target == PHOTO:
-                sock.sendall(answer(JPEG, fields=CORS + "Content-Type: image/jpeg\r\n"))
-            elif "text/html" in request.get("accept", ""):
-                sock.sendall(answer(PAGE, fields="Content-Type: text/html\r\n"))
-            else:
-                sock.sendall(answer(b"{}", fields=CORS + "Content-Type: application/json\r\n"))
+    def page_or_api(self, call):
+        call.read()
+        if call.method == "OPTIONS":
+            call.respond(204, CORS)
+        elif (call.method, call.path) == ("GET", PHOTO):
+            call.respond(200, [*CORS, ("content-type", "image/jpeg")], JPEG)
+        elif "text/html" in (call.get("accept") or ""):
+            call.respond(200, [("content-type", "text/html")], PAGE)
+        else:
+            call.respond(200, [*CORS, ("content-type", "application/json")], b"{}")
 
     def seen(self, method):
-        """Which targets were asked for with that method."""
-        return [r.target for r in self.requests if r.method == method]
+        """Which paths were asked for with that method."""
+        return [c.path for c in self.calls if c.method == method]
 
 
 def fetch(url, **options):
@@ -48,3 +45,6 @@ def fetch(url, **options):
 def put_photo():
     return fetch(f"https://graph.microsoft.com{PHOTO}", method="PUT", body="jpeg",
                  headers={"Content-Type": "image/jpeg", "Authorization": "Bearer token"})
+
+
+VERSION = "performance.getEntriesByType('navigation')[0].nextHopProtocol"  # by which the page came

@@ -6,7 +6,7 @@ import pytest
 from browsers import BrowserError, Firefox, missing
 from conftest import OUTLOOK, TUNNELLED
 from deploy import NAME, firefox_policy, pac_of
-from microsoft import TITLE, put_photo
+from microsoft import TITLE, VERSION, put_photo
 
 pytestmark = pytest.mark.skipif(bool(missing("firefox-esr")), reason=missing("firefox-esr") or "")
 MAIL = f"https://{OUTLOOK}/mail/"
@@ -30,7 +30,7 @@ def test_the_policy_file_is_enough(office, microsoft, firefox):
     gate = office()
     page = firefox(firefox_policy(gate.root, pac_of(gate)))
     page.go(MAIL)
-    assert page.run("document.title") == TITLE
+    assert (page.run("document.title"), page.run(VERSION)) == (TITLE, "h2")
     refused = page.run(put_photo())
     assert refused["status"] == 403 and refused["incident"] in json.loads(refused["body"])["error"]["message"]
     page.go(CHANGEPHOTO)
@@ -62,8 +62,10 @@ def test_the_proxy_is_away(office, firefox, fail):
     assert goes_directly(page, f"https://{TUNNELLED}/")
 
 
-def test_firefox_starts_without_the_proxy(office, firefox):
+@pytest.mark.parametrize("pac", ["fetched", "in the policy"])
+def test_a_browser_starts_without_the_proxy(office, firefox, pac):
     gate = office(sections='[pac]\nfail = "closed"')
+    url = gate.command("pac", "--config", str(gate.config), "--data-url").stdout.strip() if pac == "in the policy" else pac_of(gate)
     gate.stop()
-    page = firefox(firefox_policy(gate.root, pac_of(gate)), OUTLOOK)
-    assert goes_directly(page, CHANGEPHOTO)
+    page = firefox(firefox_policy(gate.root, url), OUTLOOK)
+    assert goes_directly(page, CHANGEPHOTO) == (pac == "fetched")

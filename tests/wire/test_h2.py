@@ -4,14 +4,16 @@ import contextlib
 import hashlib
 import itertools
 import os
+import subprocess
 import threading
 import time
 
 import pytest
 
 from conftest import GRAPH, OUTLOOK
-from h2kit import CANCEL, HTTP_1_1_REQUIRED, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, ClientH1, ClientH2, Site, Wire, echo, values
-from harness import SLOW, TIMEOUT, pem_of, server_context, wait_for
+from h2kit import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, HTTP_1_1_REQUIRED, INTERNAL_ERROR, NO_ERROR, PADDED, PRIORITIZED,
+                   PRIORITY, REFUSED_STREAM, ClientH1, ClientH2, Site, Wire, echo, frame, values)
+from harness import SLOW, TIMEOUT, free_port, pem_of, server_context, wait_for
 
 BOTH, OLD = ("h2", "http/1.1"), ("http/1.1",)
 COMBINATIONS = [(c, o) for c in ("h1", "h2") for o in ("h1", "h2")]
@@ -38,13 +40,6 @@ def afresh(site):
     yield
     site.drop_all()
     site.calls = []
-
-
-@pytest.fixture(autouse=True)
-def known(door, monkeypatch):
-    """Clients know their proxy, for its log."""
-    monkeypatch.setattr(ClientH1, "proxy", door, raising=False)
-    monkeypatch.setattr(ClientH2, "proxy", door, raising=False)
 
 
 @contextlib.contextmanager
@@ -325,3 +320,264 @@ def test_many_after_each_other(pair, site):
     for i in range(100):
         assert pair.get(f"/{i}", "POST", body=b"%d" % i).json()["path"] == f"/{i}"
     assert len({c.connection for c in site.calls}) == 1
+
+
+# ---- much ----
+
+HUGE = 100 << 20
+
+
+@pytest.fixture(scope="module")
+def huge(tmp_path_factory):
+    """A file and its hash."""
+    path = tmp_path_factory.mktemp("htdocs") / "huge"
+    path.write_bytes(os.urandom(1 << 20) * (HUGE >> 20))
+    return path, hash_of(path)
+
+
+def hash_of(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+@pytest.fixture
+def nghttpd(authority, huge, tmp_path):
+    """Another HTTP/2 origin than ours: its port. It serves `huge`, and echoes what is posted."""
+    (tmp_path / "origin.pem").write_bytes(pem_of(*authority.leaf(GRAPH)))
+    port = free_port()
+    server = subprocess.Popen(["nghttpd", "--echo-upload", "-d", huge[0].parent, str(port), "origin.pem", "origin.pem"], cwd=tmp_path,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield port
+    server.kill()
+    server.wait()
+
+
+@pytest.mark.parametrize("client", ["--http1.1", "--http2"])
+def test_huge_to_h2(run_proxy, nghttpd, huge, client, tmp_path):
+    """100 MiB both ways at once, and down alone."""
+    gate = run_proxy(origins={f"{GRAPH}:443": nghttpd})
+    path, expected = huge
+    for args in (["-X", "POST", "-T", path], ["-s"]):
+        r = gate.curl(client, "-o", tmp_path / "got", "-w", "%{http_code} %{http_version}", *args, f"https://{GRAPH}/huge")
+        assert r.stdout == b"200 " + (b"2" if client == "--http2" else b"1.1")
+        assert hash_of(tmp_path / "got") == expected
+
+
+@pytest.mark.parametrize("client", ["--http1.1", "--http2"])
+def test_huge_to_h1(door, site, huge, client, tmp_path):
+    """The same; before it, the origin forgets HTTP/2 behind curl's first request."""
+    path, expected = huge
+    sums = []
+
+    @script(site)
+    def _(call):
+        if call.path == "/first":
+            site.alpn = OLD
+            call.respond(200, [], b"")
+            call.drop()
+            return
+        digest = hashlib.sha256()
+        for _ in range(0, int(call.get("content-length")), 1 << 16):
+            digest.update(call.reader.exactly(1 << 16))
+        call.been_read = True
+        sums.append((call.version, digest.hexdigest()))
+        call.respond(200, [], path.read_bytes())
+    with combined(door, site, "h1", "h2"):
+        pass  # it is known for HTTP/2 now
+    again = ["--proxy", f"http://127.0.0.1:{door.port}", "--cacert", door.root, client]
+    r = door.curl(client, f"https://{GRAPH}/first", "--next", "-sS", *again, "-o", tmp_path / "got", "-w", "%{http_code} %{http_version} %{num_connects}",
+                  "-X", "POST", "-T", path, f"https://{GRAPH}/huge")
+    assert r.stdout == b"200 " + (b"2" if client == "--http2" else b"1.1") + b" 0", "curl kept its connection"
+    assert hash_of(tmp_path / "got") == expected and sums == [("http/1.1", expected)]
+
+
+# ---- heads ----
+
+@pytest.fixture
+def known_h2(door, site):
+    """The origin is remembered for HTTP/2, with a connection at hand."""
+    with combined(door, site, "h1", "h2"):
+        pass
+
+
+@pytest.fixture
+def wire(door, known_h2):
+    with contextlib.closing(Wire(door, GRAPH)) as w:
+        yield w
+
+
+@pytest.fixture
+def browser(door, known_h2):
+    with contextlib.closing(ClientH2(door, GRAPH)) as c:
+        yield c
+
+
+GOOD = [(":method", "GET"), (":scheme", "https"), (":authority", GRAPH), (":path", "/")]
+
+
+def without(name):
+    return [f for f in GOOD if f[0] != name]
+
+
+def instead(name, value):
+    return [(k, value if k == name else v) for k, v in GOOD]
+
+
+MALFORMED = {
+    "no method": without(":method"), "no scheme": without(":scheme"), "no path": without(":path"), "empty path": instead(":path", ""),
+    "two paths": [*GOOD, (":path", "/")], "two methods": [*GOOD, (":method", "PUT")], "status": [*GOOD, (":status", "200")],
+    "unknown pseudo": [*GOOD, (":x", "y")], "pseudo behind fields": [GOOD[0], ("a", "b"), *GOOD[1:]], "upper case": [*GOOD, ("X-Up", "1")],
+    "empty name": [*GOOD, ("", "1")], "name with space": [*GOOD, ("a b", "1")], "name with colon": [*GOOD, ("a:b", "1")],
+    "line end in value": [*GOOD, ("a", "b\r\nc: d")], "nul in value": [*GOOD, ("a", "b\0c")], "line end in path": instead(":path", "/a\r\nb: c"),
+    "connection": [*GOOD, ("connection", "close")], "transfer-encoding": [*GOOD, ("transfer-encoding", "chunked")],
+    "upgrade": [*GOOD, ("upgrade", "websocket")], "te": [*GOOD, ("te", "gzip")], "two lengths": [*GOOD, ("content-length", "0"), ("content-length", "1")],
+    "bad length": [*GOOD, ("content-length", "1x")], "no authority": without(":authority"), "two hosts": [*GOOD, ("host", GRAPH), ("host", GRAPH)],
+    "no slash": instead(":path", "v1.0/me"), "space in path": instead(":path", "/a b"), "absolute path": instead(":path", f"https://{GRAPH}/"),
+    "user in authority": instead(":authority", f"x@{GRAPH}"), "space in method": instead(":method", "PUT /v1.0/me/photo/$value"),
+    "extended CONNECT": [(":method", "CONNECT"), (":protocol", "websocket"), *GOOD[1:]], "CONNECT": [(":method", "CONNECT"), (":authority", GRAPH)],
+    "star": instead(":path", "*"), "empty method": instead(":method", ""),
+}
+
+
+@pytest.mark.parametrize("head", MALFORMED.values(), ids=MALFORMED)
+def test_malformed(wire, site, head):
+    """RFC 9113, 8.1.1: costs the stream, not the connection, and never reaches the origin."""
+    site.calls = []
+    wire.send(wire.request(1, pseudo=head))
+    verdict = wire.verdict(1)
+    assert verdict in (("reset", 1), ("status", 400), ("status", 421)), verdict
+    wire.send(wire.request(3, path="/next"))
+    assert wire.status(3) == 200 and [c.path for c in site.calls] == ["/next"]
+
+
+MISDIRECTED = {"authority": instead(":authority", OUTLOOK), "host": [*GOOD, ("host", OUTLOOK)], "host alone": [*without(":authority"), ("host", OUTLOOK)],
+               "port": instead(":authority", GRAPH + ":444"), "prefix": instead(":authority", "x" + GRAPH)}
+
+
+@pytest.mark.parametrize("head", MISDIRECTED.values(), ids=MISDIRECTED)
+def test_misdirected(wire, site, head):
+    site.calls = []
+    wire.send(wire.request(1, pseudo=head))
+    assert wire.status(1) == 421
+    wire.send(wire.request(3, path="/next"))
+    assert wire.status(3) == 200 and len(site.calls) == 1
+
+
+@pytest.mark.parametrize("head", [instead(":authority", GRAPH + ":443"), instead(":authority", GRAPH.upper()), [*GOOD, ("host", GRAPH)],
+                                  [*without(":authority"), ("host", GRAPH)]], ids=["port", "case", "host", "host alone"])
+def test_the_same_host_in_other_words(wire, head):
+    wire.send(wire.request(1, pseudo=head))
+    assert wire.status(1) == 200
+
+
+def test_another_scheme(wire, site):
+    """What is inside TLS is https; a request that says it is not is not passed on as if it were."""
+    site.calls = []
+    wire.send(wire.request(1, pseudo=instead(":scheme", "http")))
+    assert wire.verdict(1) in (("status", 400), ("status", 421), ("reset", 1)) and site.calls == []
+
+
+@pytest.mark.parametrize("length, body", [(5, b"123"), (5, b"1234567"), (0, b"1")])
+def test_a_length_that_is_not_true(wire, site, length, body):
+    """RFC 9113, 8.1.1: the origin must not take a piece for the whole."""
+    whole = []
+
+    def answer(call):
+        with contextlib.suppress(EOFError):
+            whole.append(call.read())
+        call.respond(200)
+    site.answer = answer
+    wire.send(wire.request(1, False, method="POST", fields=[("content-length", str(length))]), frame(DATA, 1, END_STREAM, body))
+    assert wire.verdict(1) == ("reset", 1)
+    assert whole == []
+
+
+def test_crumbs(pair, site):
+    """RFC 9113, 8.2.3: one field for HTTP/1.1, whatever pieces HTTP/2 made of it."""
+    crumbs = ["a=1", "b=2", "c=%s" % ("3" * 5000), "d="]
+    site.answer = lambda call: call.respond(200, [("x-cookie", str(len(call.all("cookie")))), ("x-sum", hashlib.sha256("; ".join(call.all("cookie")).encode()).hexdigest())])
+    r = pair.get(fields=[("cookie", c) for c in crumbs] if pair.version == "h2" else [("Cookie", "; ".join(crumbs))])
+    assert r.get("x-sum") == hashlib.sha256("; ".join(crumbs).encode()).hexdigest() and r.get("x-cookie") == "1"
+
+
+def test_set_cookies_stay_apart(pair, site):
+    site.answer = lambda call: call.respond(200, [("set-cookie", "a=1; Path=/"), ("set-cookie", "b=2")], b"x")
+    assert values(pair.get().fields, "set-cookie") == ["a=1; Path=/", "b=2"]
+
+
+def test_logins_are_never_indexed_towards_the_origin(door, site, known_h2):
+    """RFC 7541, 7.1: nobody finds out another one's token by trying what compresses well."""
+    seen = []
+
+    def answer(call):
+        seen.append({f[0]: type(f).__name__ for f in call.s.heads[0]})
+        call.respond()
+    site.answer = answer
+    with contextlib.closing(ClientH2(door, GRAPH)) as c:
+        for _ in range(2):
+            c.get(fields=[("authorization", "Bearer abc"), ("cookie", "a=b"), ("x-plain", "1")])
+    for head in seen:
+        assert head["authorization"] == head["cookie"] == "NeverIndexedHeaderTuple" and head["x-plain"] == "HeaderTuple"
+
+
+@pytest.mark.parametrize("count, size, expected", [(999 - 4, 10, 200), (1100, 10, 431), (3, 45_000, 431), (20, 4000, 200)])
+def test_limits_of_a_head(wire, count, size, expected):
+    """As of HTTP/1.1, counted as decoded: above them the request is refused, the connection stays."""
+    block = wire.head(fields=[(f"x-{i}", "v" * size) for i in range(count)])
+    pieces = [block[at:at + 16384] for at in range(0, len(block), 16384)]
+    wire.send(*(frame(CONTINUATION if i else HEADERS, 1, (0 if i else END_STREAM) | (END_HEADERS if i == len(pieces) - 1 else 0), p)
+                for i, p in enumerate(pieces)))
+    assert wire.status(1) == expected
+    wire.send(wire.request(3))
+    assert wire.status(3) == 200
+
+
+def test_a_path_that_is_too_long(wire):
+    wire.send(wire.request(1, path="/" + "p" * 15_000), wire.request(3, path="/next"))
+    assert wire.status(1) == 200 and wire.status(3) == 200
+    block = wire.head(path="/" + "p" * 40_000)
+    wire.send(frame(HEADERS, 5, END_STREAM, block[:16384]), frame(CONTINUATION, 5, 0, block[16384:32768]), frame(CONTINUATION, 5, END_HEADERS, block[32768:]))
+    assert wire.status(5) == 414
+
+
+# ---- each stream is judged by itself ----
+
+def test_a_photo_among_others(browser, site):
+    site.calls = []
+    asked = [browser.ask(f"/v1.0/me/{i}", "POST", body=b"x" * 100) for i in range(10)]
+    photos = [browser.ask("/v1.0/me/photo/$value", "PUT", [("content-type", "image/jpeg")], body=SOME) for _ in range(5)]
+    asked += [browser.ask("/v1.0/me/photo/$value") for _ in range(5)]
+    assert {a.reply().status for a in photos} == {403} and {a.reply().status for a in asked} == {200}
+    assert sorted({c.method for c in site.calls}) == ["GET", "POST"]
+    wait_for(lambda: len(browser.proxy.log("block", rule="graph.user-photo", verdict="block")) >= 5)
+
+
+@pytest.mark.parametrize("size", [1000, 5_000_000])
+@pytest.mark.parametrize("client", ["--http1.1", "--http2"])
+def test_curl_shows_the_refusal(door, site, known_h2, client, size, tmp_path):
+    """Also when it is still sending the picture."""
+    (tmp_path / "photo").write_bytes(bytes(size))
+    r = door.curl(client, "-i", "-X", "PUT", "--data-binary", f"@{tmp_path}/photo", f"https://{GRAPH}/v1.0/me/photo/$value")
+    assert b" 403" in r.stdout and b"photo" in r.stdout
+
+
+def test_a_head_in_pieces(wire):
+    """One byte of the block a frame and of a frame a TLS record."""
+    block = wire.head(path="/slowly")
+    wire.send(frame(HEADERS, 1, END_STREAM, block[:1]), *(frame(CONTINUATION, 1, 0, block[i:i + 1]) for i in range(1, 6)), frame(CONTINUATION, 1, END_HEADERS, block[6:]))
+    assert wire.status(1) == 200
+    for byte in wire.request(3, path="/again"):
+        wire.send(bytes([byte]))
+    assert wire.status(3) == 200
+
+
+def test_padding_and_priority(wire, site):
+    head = wire.head(method="POST")
+    wire.send(frame(HEADERS, 1, END_HEADERS | PADDED | PRIORITIZED, b"\x07" + b"\0\0\0\0\x10" + head + bytes(7)),
+              frame(PRIORITY, 1, 0, b"\0\0\0\0\xff"), frame(DATA, 1, END_STREAM | PADDED, b"\xff" + b"body" + bytes(255)))
+    assert wire.status(1) == 200 and len(site.calls[-1].s.body) == 4
+
+
+def test_frames_nobody_knows_are_ignored(wire):
+    wire.send(frame(0x55, 0, 0xff, b"what"), frame(0x10, 0, 0, b"\0\0\0\1u=1"), wire.request(1), frame(0x77, 1, 1, b""))
+    assert wire.status(1) == 200 and wire.is_alive()

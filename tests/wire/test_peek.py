@@ -134,6 +134,25 @@ def test_hellos_that_pass(through, raw, message):
     passes(s, raw, data)
 
 
+EARLY = records(b"\1", kind=20, version=b"\3\3") + records(bytes(300), kind=23, version=b"\3\3")
+
+
+@pytest.mark.parametrize("step", [7, 70000])
+def test_early_data_behind_a_hello(through, raw, step):
+    """RFC 8446, 2.3: a client that has been there before may send its request in the segment of the hello."""
+    for sni, refused in ((GRAPH, True), ("www.example.com", False)):
+        s = through()
+        data = records(hello(sni), 100) + EARLY
+        for i in range(0, len(data), step):
+            with contextlib.suppress(ConnectionError):
+                s.sendall(data[i:i + step])
+        if refused:
+            assert read_alert(s) in ((2, ACCESS_DENIED), None)
+        else:
+            passes(s, raw, data)
+    assert len([stream for stream in raw.streams if stream]) == 1
+
+
 def test_ech_with_an_inspected_outer_name_is_refused(through):
     s = through()
     s.sendall(records(hello(GRAPH, [(ECH, bytes(200))])))
