@@ -147,8 +147,8 @@ struct verdict filters_decide(const struct filters *f, const struct filter_reque
  * Not a byte goes to the origin while the verdict is NEED_BODY. Any other is final: PASS and BYPASS
  * let go of what is held, and the rest streams; BLOCK answers, and the rest is dropped. It comes as
  * soon as no further byte can change it, and does not depend on how the body was cut. At most
- * v.need further bytes are asked for; a body that is longer gets its verdict by then. Memory is
- * bounded by that: for JSON, up to 60 times as much while the last piece or the end is judged.
+ * v.need further bytes are asked for; a body that is longer gets its verdict by then. What is kept
+ * of them is bounded by that, too; judging the end of a JSON body may take another 20 MiB.
  */
 struct filters_body;
 

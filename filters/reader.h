@@ -14,7 +14,7 @@
 #include "filters/canon.h"
 
 #define READER_DEPTH  64     /* of nesting in a body */
-#define READER_VALUES 262144 /* of JSON in a body; bounds the memory for them */
+#define READER_VALUES 100000 /* of JSON in a body; bounds the memory for them */
 #define READER_TEXT   256    /* bytes of a value that an act shows */
 #define READER_ITEMS  1000   /* requests in a batch */
 

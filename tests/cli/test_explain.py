@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The commands `explain` and `rules` as a person or a script uses them. $PHOTOGATE is the program."""
+import base64
+import gzip
 import json
 import os
 import pathlib
@@ -8,6 +10,7 @@ import re
 import resource
 import subprocess
 import tempfile
+import tomllib
 import unittest
 
 PHOTOGATE = os.environ["PHOTOGATE"]
@@ -152,6 +155,21 @@ class Jsonl(Files):
         self.assertEqual([t.get("bypass") for t in told[:3]], ["users: a@x.example", "networks: 10.0.0.0/8", None])
         self.assertEqual(told[0]["rule"], "graph.user-photo")
 
+    def test_batch(self):
+        """Each request in a batch is told of, whatever its coding; an administrator's is read, too."""
+        config = self.file("proxy.toml", "[admins]\nusers = ['a@x.example']\n")
+        items = [{"id": "1", "method": "GET", "url": "/me/photo/$value"}, {"id": "2", "method": "PUT", "url": "/me/photo/$value", "body": "/9j/"}]
+        body = json.dumps({"requests": items}).encode()
+        case = {"method": "POST", "url": "https://graph.microsoft.com/v1.0/$batch", "body": body.decode()}
+        zipped = {**case, "headers": {"Content-Encoding": "gzip"}, "body": base64.b64encode(gzip.compress(body)).decode(), "body_encoding": "base64"}
+        status, told = self.ask(case, zipped, {**case, "actor": {"user": "a@x.example"}}, {**case, "body": body[:-1].decode()}, config=config)
+        self.assertEqual((status, [t["verdict"] for t in told]), (0, ["block", "block", "pass", "block"]))
+        for t in told[:3]:
+            self.assertEqual([(i["id"], i["verdict"], i["rule"]) for i in t["items"]], [("1", "pass", None), ("2", "block", "graph.user-photo")])
+            self.assertEqual(t["evidence"], 'request "2" in the batch: PUT /v1.0/me/photo/$value')
+        self.assertEqual(told[2]["bypass"], "users: a@x.example")
+        self.assertEqual((told[3]["rule"], told[3]["evidence"]), ("batch.unreadable", "its body cannot be read: its JSON is cut off"))
+
     def test_bad_lines(self):
         good = {"id": "good", "method": "PUT", "url": PHOTO}
         bad = ["{", "[]", "1", '"x"', "{} x", {"id": 1}, {"id": 1, "method": "GET"}, {"id": 1, "method": "GET", "url": "x"},
@@ -232,6 +250,13 @@ class Docs(Files):
         self.assertGreater(len(keys), 40)
         quoted = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", self.text))))
         self.assertEqual(keys - quoted, set())
+
+    def test_rules(self):
+        """Each rule about a way to change a photo stands in the table of ways."""
+        packs = [tomllib.loads(path.read_text()) for path in (ROOT / "filters/packs").glob("*.toml")]
+        ids = {rule["id"] for pack in packs for rule in pack.get("rule", ()) if pack["pack"] != "request"}
+        self.assertGreater(len(ids), 30)
+        self.assertEqual({rule for rule in ids if f"`{rule}`" not in self.text}, set())
 
     def test_transcript(self):
         command, *lines = re.search(r"    \$ photogate (.*?\n)\n", self.text, re.S)[1].splitlines()
