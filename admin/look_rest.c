@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #define GROUPS_MAX 10
-#define GRANTS_MAX 200000
 #define ADMIN_CA   "photogate: block admin portals"
 /* Windows Azure Service Management API */
 #define AZURE_API "797f4846-ba00-4fd7-ba43-dac1f8f63013"
