@@ -69,6 +69,7 @@ static void die(struct h2 *h, const char *why)
 
 static int calm(struct h2 *h, const char *why)
 {
+    h->glitches++;
     h->fault = why;
     (void)nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
     return 0;
