@@ -10,9 +10,9 @@ import time
 import pytest
 
 from conftest import GRAPH
-from h2kit import (CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PADDED, PING, PREFACE, PRIORITY, SETTINGS, ClientH1,
-                   ClientH2, Site, Wire, echo, frame, rst, secure, window_update)
-from harness import SLOW, TIMEOUT, free_port, pem_of, server_context, wait_for
+from h2kit import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PADDED, PING, PREFACE, PRIORITY, SETTINGS, ClientH1,
+                   ClientH2, Site, Wire, echo, frame, rst, window_update)
+from harness import SLOW, free_port, pem_of, server_context, wait_for
 import hyperframe.frame as hf
 
 MIB = 1 << 20
