@@ -62,6 +62,7 @@ static void die(struct h2 *h, const char *why)
     if (h->fault == NULL) {
         h->fault = why;
     }
+    h->glitches++;
     h->dead = true;
 }
 
@@ -69,6 +70,7 @@ static void die(struct h2 *h, const char *why)
 
 static int calm(struct h2 *h, const char *why)
 {
+    h->glitches++;
     h->fault = why;
     (void)nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
     return 0;
@@ -158,6 +160,14 @@ static void begin_head(struct h2_stream *s)
     }
     s->head_bytes = 0;
     s->head_fields = 0;
+}
+
+/* nghttp2 tells nothing more of PRIORITY frames; those it does not know it does not even tell of,
+ * and they draw nothing from us. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
+{
+    (void)session;
+    return hd->type == NGHTTP2_PRIORITY ? charge_oddity(user) : 0;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -287,7 +297,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         }
         break;
     case NGHTTP2_DATA:
-        if (frame->hd.length == 0 && !ends) {
+        if (frame->hd.length <= frame->data.padlen && !ends) {
             h->glitches++;
             return charge_oddity(h);
         }
@@ -307,8 +317,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
             h->ops->goaway(h->ctx);
         }
         break;
-    default: /* PING, PRIORITY, what we do not know */
+    case NGHTTP2_PING:
         return charge_oddity(h);
+    default:
+        break;
     }
     return h->abandoned ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
@@ -491,6 +503,7 @@ static nghttp2_session *make_session(struct h2 *h)
     if (nghttp2_session_callbacks_new(&cb) != 0 || nghttp2_option_new(&opt) != 0) {
         abort(); /* out of memory, as everywhere */
     }
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);

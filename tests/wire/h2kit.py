@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import socket
-import ssl
 import threading
 import time
 
@@ -18,7 +17,6 @@ import h2.events
 import h2.exceptions
 import h2.settings
 import hpack
-import hyperframe.exceptions
 import hyperframe.frame as hf
 
 from harness import TIMEOUT, HandTls, Message, Origin, Reader, read_chunked, reset

@@ -28,7 +28,9 @@ def site(authority, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shared(run_shared, site):
-    return run_shared(origins={f"{GRAPH}:443": site.port}, proxy=f'[proxy.timeouts]\nclient_write = "{int(PATIENCE)}s"\n')
+    p = run_shared(origins={f"{GRAPH}:443": site.port}, proxy=f'[proxy.timeouts]\nclient_write = "{int(PATIENCE)}s"\n')
+    p.rss_at_start = p.rss()
+    return p
 
 
 @pytest.fixture
@@ -114,12 +116,9 @@ def test_a_client_that_reads_nothing_at_all(gate, site):
 
 
 def memory_of(gate, act):
-    """How much the network process grew while act() ran, in bytes."""
-    before = gate.rss()
+    """How much larger the network process is after act() than it began, in bytes."""
     act()
-    grown = gate.rss() - before
-    print(f"grew by {grown >> 10} KiB")
-    return grown
+    return gate.rss() - gate.rss_at_start
 
 
 def test_memory_of_stalled_downloads(gate, site):
@@ -153,7 +152,7 @@ def test_memory_of_stalled_uploads(gate, site):
                 if n <= 0:
                     f = w.next(SLOW)
                     if f is None:
-                        return
+                        break
                     if isinstance(f, hf.WindowUpdateFrame) and f.stream_id:
                         room[f.stream_id] += f.window_increment
                     elif isinstance(f, hf.WindowUpdateFrame):
@@ -161,8 +160,10 @@ def test_memory_of_stalled_uploads(gate, site):
                     continue
                 w.send(frame(0, i, 0, bytes(n)))
                 credit, room[i], sent = credit - n, room[i] - n, sent + n
+            assert sent > MIB
         grown = memory_of(gate, act)
     go.set()
+    print(f"{grown >> 10} KiB")
     assert grown < (100 if SANITIZED else 40) * MIB, f"{grown >> 20} MiB"
 
 
