@@ -12,7 +12,7 @@ import pytest
 from conftest import GRAPH, OUTLOOK
 from h2kit import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INTERNAL_ERROR, NO_ERROR, PADDED, PRIORITIZED, PRIORITY,
                    ClientH1, ClientH2, Site, Wire, echo, frame, values)
-from harness import TIMEOUT, free_port, pem_of, server_context, wait_for
+from harness import SLOW, TIMEOUT, free_port, pem_of, server_context, wait_for
 
 BOTH, OLD = ("h2", "http/1.1"), ("http/1.1",)
 COMBINATIONS = [(c, o) for c in ("h1", "h2") for o in ("h1", "h2")]
