@@ -14,7 +14,7 @@ import hyperframe.frame as hf
 
 SMALL = 65535  # the protocol's own window: nothing hides behind a larger one
 MIB = 1 << 20
-SANITIZED = SLOW > 1
+ROOM = 400 * MIB if SLOW > 1 else 0  # a sanitizer keeps 256 MiB of what was freed
 PATIENCE = 2 * SLOW
 
 
@@ -132,7 +132,7 @@ def test_memory_of_stalled_downloads(gate, site):
                 assert w.until(lambda f: isinstance(f, hf.HeadersFrame)) is not None
             time.sleep(0.5 * SLOW)
         grown = memory_of(gate, act)
-    assert grown < (100 if SANITIZED else 30) * MIB, f"{grown >> 20} MiB"
+    assert grown < (ROOM or 30 * MIB), f"{grown >> 20} MiB"
 
 
 def test_memory_of_stalled_uploads(gate, site):
@@ -164,7 +164,7 @@ def test_memory_of_stalled_uploads(gate, site):
         grown = memory_of(gate, act)
     go.set()
     print(f"{grown >> 10} KiB")
-    assert grown < (100 if SANITIZED else 40) * MIB, f"{grown >> 20} MiB"
+    assert grown < (ROOM or 40 * MIB), f"{grown >> 20} MiB"
 
 
 @pytest.mark.parametrize("dribble", [0, 1, 40])
@@ -179,7 +179,7 @@ def test_a_stream_that_does_not_move_is_ended(gate, site, dribble):
         while over is None and time.monotonic() - began < 6 * PATIENCE:
             if dribble:
                 w.send(window_update(1, dribble))
-            over = w.until(lambda f: isinstance(f, hf.RstStreamFrame), 0.05)
+            over = w.until(lambda f: isinstance(f, hf.RstStreamFrame), 0.05 * SLOW)
         assert over is not None and over.error_code == CANCEL
         assert time.monotonic() - began > 0.5 * PATIENCE
         w.send(w.request(5, path="/next"))
