@@ -222,6 +222,9 @@ void h2_finish_request(struct h2_stream *s, bool ends)
 void h2_finish_response(struct h2_stream *s, bool ends)
 {
     join_crumbs(s);
+    if (s->msg->status < 100 || s->msg->status > 599) { /* nghttp2 lets any three digits pass */
+        s->fault = H1_TOO(502, "the response's status is not one");
+    }
     if (s->fault.text == NULL) {
         hop_response_h2(s->msg, ends);
     }

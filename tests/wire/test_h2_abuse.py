@@ -16,7 +16,7 @@ from harness import SLOW, free_port, pem_of, server_context, wait_for
 import hyperframe.frame as hf
 
 MIB = 1 << 20
-ROOM = (150 if SLOW > 1 else 40) * MIB  # that all of an attack may take; a sanitizer keeps what was freed for a while
+ROOM = (400 if SLOW > 1 else 40) * MIB  # that all of an attack may take; a sanitizer keeps 256 MiB of what was freed
 
 
 @pytest.fixture(scope="module")

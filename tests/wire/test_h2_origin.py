@@ -262,8 +262,8 @@ def test_an_origin_that_breaks_the_protocol(browser, site, what):
 
 
 @pytest.mark.parametrize("head", [[], [(":status", "abc")], [(":status", "200"), (":status", "200")], [(":status", "200"), ("connection", "close")],
-                                  [(":status", "101")], [(":status", "200"), ("content-length", "1"), ("content-length", "2")], [(":path", "/")]],
-                         ids=["none", "no number", "two", "connection", "101", "two lengths", "request"])
+                                  [(":status", "101")], [(":status", "051")], [(":status", "600")], [(":status", "200"), ("content-length", "1"), ("content-length", "2")], [(":path", "/")]],
+                         ids=["none", "no number", "two", "connection", "101", "051", "600", "two lengths", "request"])
 def test_an_origins_malformed_head(browser, site, head):
     """RFC 9113, 8.1.1 and 8.3.2."""
     def answer(call):
